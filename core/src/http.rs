@@ -1,0 +1,172 @@
+//! HTTP as data: what the core asks a driver to exchange with a registry, and what comes back.
+//!
+//! A response is whole and bounded by [`HttpRequest::body_bytes_max`], or the exchange failed with a
+//! classified [`TransportFailure`]. The core reads statuses and bodies; the driver only classifies
+//! what happened below HTTP.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::secret::Secret;
+
+/// One exchange that the driver is to perform.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HttpRequest {
+    /// Which connections may carry it.
+    pub pool: Arc<PoolKey>,
+    /// The method.
+    pub method: Method,
+    /// Absolute URL, to be sent byte for byte as it stands.
+    pub url: String,
+    /// Header lines in order; names in lower case.
+    pub headers: Vec<(String, HeaderValue)>,
+    /// The request body; empty for everything but token requests by POST.
+    pub body: Vec<u8>,
+    /// Longest response body that the core will look at; one byte more is
+    /// [`TransportKind::TooLarge`].
+    pub body_bytes_max: usize,
+    /// How long the driver should try. The core keeps its own deadline, a little later (A7).
+    pub timeout: Duration,
+}
+
+/// Which connection pool serves a request: one per (registry, TLS setting).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PoolKey {
+    /// API URL of the registry, without a trailing slash.
+    pub registry: String,
+    /// Certificates and host names are not checked.
+    pub insecure: bool,
+}
+
+/// The methods that registries are spoken to with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    /// Read a resource.
+    Get,
+    /// Read the headers of a resource.
+    Head,
+    /// Ask a token server with a form.
+    Post,
+}
+
+impl Method {
+    /// The method's name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// The value of a request header.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HeaderValue {
+    /// May be shown anywhere.
+    Plain(String),
+    /// Must never be shown; `Debug` hides it.
+    Secret(Secret),
+}
+
+impl HeaderValue {
+    /// The text to put on the wire.
+    pub fn reveal(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Secret(secret) => secret.reveal(),
+        }
+    }
+}
+
+/// A whole response.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HttpResponse {
+    /// Status code.
+    pub status: u16,
+    /// Header lines in order; names in lower case, bytes that are no UTF-8 replaced.
+    pub headers: Vec<(String, String)>,
+    /// The body, at most [`HttpRequest::body_bytes_max`] bytes.
+    pub body: Vec<u8>,
+}
+
+impl HttpResponse {
+    /// The first value of header `name` (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// All values of header `name` (lower case), in order.
+    pub fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
+        self.headers
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// How an exchange ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HttpOutcome {
+    /// The server answered, with whatever status.
+    Response(HttpResponse),
+    /// No whole response was had.
+    Failed(TransportFailure),
+}
+
+/// Why no whole response was had.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TransportFailure {
+    /// The class, on which the core decides.
+    pub kind: TransportKind,
+    /// One line for people; holds no secret.
+    pub detail: String,
+}
+
+/// Classes of transport failure.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum TransportKind {
+    /// The name does not resolve.
+    Dns,
+    /// Nobody listens there.
+    Refused,
+    /// This machine has no local port left (`EADDRNOTAVAIL`).
+    NoLocalPort,
+    /// The TLS handshake failed, or the certificate is not trusted.
+    Tls,
+    /// The driver's own time limit passed.
+    TimedOut,
+    /// The connection was closed or reset before the response was whole.
+    Closed,
+    /// The response is no HTTP.
+    Malformed,
+    /// The body is longer than the request allowed.
+    TooLarge,
+    /// The core cancelled the operation.
+    Cancelled,
+    /// The driver's task ended without an answer: it panicked or was dropped.
+    Crashed,
+}
+
+impl TransportKind {
+    /// The class as a word in logs, metrics and reasons.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Refused => "refused",
+            Self::NoLocalPort => "no-local-port",
+            Self::Tls => "tls",
+            Self::TimedOut => "timed-out",
+            Self::Closed => "closed",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too-large",
+            Self::Cancelled => "cancelled",
+            Self::Crashed => "crashed",
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The pure core of an image updater for Argo CD.
+#![no_std]
+#![deny(missing_docs)]
+
+extern crate alloc;
+
+pub mod app;
+pub mod config;
+pub mod http;
+pub mod id;
+pub mod image;
+pub mod keyed;
+pub mod registry;
+pub mod schedule;
+pub mod secret;
+pub mod time;

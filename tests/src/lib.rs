@@ -1,0 +1,3 @@
+//! What the tests at the boundaries share.
+
+pub mod vectors;
