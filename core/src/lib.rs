@@ -6,9 +6,11 @@ extern crate alloc;
 
 pub mod app;
 pub mod config;
+pub mod effect;
 pub mod http;
 pub mod id;
 pub mod image;
+pub mod input;
 pub mod keyed;
 pub mod registry;
 pub mod schedule;
