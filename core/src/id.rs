@@ -10,18 +10,23 @@ pub struct OpId(pub u64);
 
 /// Hands out [`OpId`]s in order.
 #[derive(Debug, Default)]
-pub(crate) struct OpIds {
+pub struct OpIds {
     next: u64,
 }
 
 impl OpIds {
     /// The next unused id.
-    pub(crate) fn take_next(&mut self) -> OpId {
+    pub fn take_next(&mut self) -> OpId {
         let id = OpId(self.next);
         self.next += 1;
         id
     }
 }
+
+/// Stands for one Application record inside the core. Never reused: a re-created Application has
+/// another one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AppId(pub u64);
 
 /// Names an Application: two of one name in different namespaces are two (`images.md` D-43).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +47,7 @@ impl AppKey {
     }
 
     /// The key as `namespace/name` in one allocation; the subject of keyed draws.
-    pub(crate) fn to_subject(&self) -> Box<str> {
+    pub fn to_subject(&self) -> Box<str> {
         format!("{self}").into_boxed_str()
     }
 }

@@ -12,6 +12,7 @@ pub mod id;
 pub mod image;
 pub mod input;
 pub mod keyed;
+pub mod patch;
 pub mod registry;
 pub mod schedule;
 pub mod secret;
