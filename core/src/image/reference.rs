@@ -45,9 +45,9 @@ impl Tag {
     ///
     /// A digest that only one side knows does not make them different.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        if self.is_digest() && other.is_digest() {
-            self.digest == other.digest
-        } else if self.name.is_empty() && other.name.is_empty() {
+        let digests_decide = self.is_digest() && other.is_digest();
+        let names_unknown = self.name.is_empty() && other.name.is_empty();
+        if digests_decide || names_unknown {
             self.digest == other.digest
         } else {
             self.name == other.name
