@@ -3,14 +3,21 @@
 pub mod constraint;
 pub mod glob;
 pub mod list;
+pub mod match_expression;
 pub mod name;
 pub mod platform;
+pub mod re2;
 pub mod reference;
+pub mod select;
+pub mod tag_filter;
 pub mod version;
 
 pub use constraint::{Constraint, ConstraintError};
 pub use glob::{Glob, MalformedGlob};
 pub use list::{ImageList, ImageListError, RejectedEntry};
+pub use match_expression::{MatchExpression, MatchFault, TagRegexp};
 pub use platform::{Platform, PlatformSet};
 pub use reference::{Image, ImageDefect, Tag, find_all_live, find_live, repository_name};
+pub use select::{Candidate, Selection, SelectionError, Strategy, TagDates, TagListSort, select};
+pub use tag_filter::{IgnorePatterns, TagFilter, TagVerdict, TooManyPatterns};
 pub use version::Version;
