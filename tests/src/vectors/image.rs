@@ -17,42 +17,46 @@ const PREFIX: &str = "argocd-image-updater.argoproj.io/";
 /// The runner of `group`, if this room has it.
 pub(super) fn runner(file: &str, group: &str) -> Option<Runner> {
     let run: Runner = match (file, group) {
-        ("images", "image_reference_parse") => |case| reply(case, reference(case.input)),
-        ("images", "image_list_annotation_parse") => |case| reply(case, image_list(case.input)),
-        ("images", "live_image_lookup") => |case| reply(case, live_lookup(case.input)),
-        ("images", "image_difference") => |case| reply(case, difference(case.input)),
-        ("images", "live_tag_rendering") => |case| reply(case, rendering(case.input)),
-        ("images", "registry_repository_name") => |case| reply(case, repository(case.input)),
-        ("images", "tag_equality") => |case| reply(case, tag_equality(case.input)),
-        ("images", "version_parse") => |case| reply(case, version(case.input)),
-        ("images", "version_ordering") => |case| reply(case, version_order(case.input)),
-        ("images", "semver_constraint_parse") => |case| reply(case, constraint(case.input)),
-        ("images", "semver_constraint_check") => |case| reply(case, constraint_check(case.input)),
+        ("images", "image_reference_parse") => |case| Verdict::of(case, &reference(case.input)),
+        ("images", "image_list_annotation_parse") => {
+            |case| Verdict::of(case, &image_list(case.input))
+        }
+        ("images", "live_image_lookup") => |case| Verdict::of(case, &live_lookup(case.input)),
+        ("images", "image_difference") => |case| Verdict::of(case, &difference(case.input)),
+        ("images", "live_tag_rendering") => |case| Verdict::of(case, &rendering(case.input)),
+        ("images", "registry_repository_name") => |case| Verdict::of(case, &repository(case.input)),
+        ("images", "tag_equality") => |case| Verdict::of(case, &tag_equality(case.input)),
+        ("images", "version_parse") => |case| Verdict::of(case, &version(case.input)),
+        ("images", "version_ordering") => |case| Verdict::of(case, &version_order(case.input)),
+        ("images", "semver_constraint_parse") => |case| Verdict::of(case, &constraint(case.input)),
+        ("images", "semver_constraint_check") => {
+            |case| Verdict::of(case, &constraint_check(case.input))
+        }
         (
             "images",
             "semver_selection"
             | "newest_build_selection"
             | "alphabetical_selection"
             | "digest_selection",
-        ) => |case| reply(case, selection(case.input)),
-        ("images", "tag_list_timestamps") => |case| reply(case, timestamps(case.input)),
-        ("images", "ignore_tags_annotation") => |case| reply(case, ignore_annotation(case.input)),
-        ("images", "ignore_tags_matching") => |case| reply(case, ignore_matching(case.input)),
-        ("images", "allow_tags_matching") => |case| reply(case, allow_matching(case.input)),
-        ("images", "tag_filter") => |case| reply(case, filter(case.input)),
-        ("images", "platform_parse") => |case| reply(case, platform(case.input)),
-        ("images", "platform_sets") => |case| reply(case, platform_sets(case.input)),
-        ("images", "platform_options") => |case| reply(case, platform_options(case.input)),
-        ("registry", "platform_match") => |case| reply(case, platform_match(case.input)),
+        ) => |case| Verdict::of(case, &selection(case.input)),
+        ("images", "tag_list_timestamps") => |case| Verdict::of(case, &timestamps(case.input)),
+        ("images", "ignore_tags_annotation") => {
+            |case| Verdict::of(case, &ignore_annotation(case.input))
+        }
+        ("images", "ignore_tags_matching") => {
+            |case| Verdict::of(case, &ignore_matching(case.input))
+        }
+        ("images", "allow_tags_matching") => |case| Verdict::of(case, &allow_matching(case.input)),
+        ("images", "tag_filter") => |case| Verdict::of(case, &filter(case.input)),
+        ("images", "platform_parse") => |case| Verdict::of(case, &platform(case.input)),
+        ("images", "platform_sets") => |case| Verdict::of(case, &platform_sets(case.input)),
+        ("images", "platform_options") => |case| Verdict::of(case, &platform_options(case.input)),
+        ("registry", "platform_match") => |case| Verdict::of(case, &platform_match(case.input)),
         ("registry", "platform_spec_parse") => platform_spec,
-        ("registry", "tagsortmode_dates") => |case| reply(case, sort_dates(case.input)),
+        ("registry", "tagsortmode_dates") => |case| Verdict::of(case, &sort_dates(case.input)),
         _ => return None,
     };
     Some(run)
-}
-
-fn reply(case: &Case<'_>, got: Value) -> Verdict {
-    Verdict::of(case, &got)
 }
 
 fn reference(input: &Value) -> Value {
@@ -359,9 +363,9 @@ fn platform_match(input: &Value) -> Value {
 
 fn platform_spec(case: &Case<'_>) -> Verdict {
     match Platform::parse(text(&case.input["text"])) {
-        Some(platform) => reply(
+        Some(platform) => Verdict::of(
             case,
-            json!({
+            &json!({
                 "os": platform.os,
                 "arch": platform.arch,
                 "variant": platform.variant,
