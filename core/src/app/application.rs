@@ -35,6 +35,61 @@ pub struct Application {
     pub problems: Box<[Problem]>,
 }
 
+impl Application {
+    /// Bytes held outside of the record itself, for the footprint: text and lists, without what an
+    /// allocator adds.
+    pub fn heap_bytes(&self) -> usize {
+        let sources = match &self.sources {
+            Sources::None => 0,
+            Sources::Single(source) | Sources::Hydrated(source) => source.heap_bytes(),
+            Sources::Multiple(sources) => {
+                size_of_val::<[Source]>(sources) + sum(sources, Source::heap_bytes)
+            }
+        };
+        let annotations = &*self.annotations.0;
+        self.key.namespace.len()
+            + self.key.name.len()
+            + self.uid.len()
+            + self.resource_version.len()
+            + self.source_type.len()
+            + size_of_val(annotations)
+            + sum(annotations, |(key, value)| key.len() + value.len())
+            + sources
+            + texts_bytes(&self.source_types)
+            + texts_bytes(&self.images)
+            + size_of_val::<[Problem]>(&self.problems)
+            + sum(&self.problems, |problem| {
+                problem.path.len() + problem.detail.len()
+            })
+    }
+}
+
+impl Source {
+    fn heap_bytes(&self) -> usize {
+        let parameters = self.helm.as_ref().and_then(|helm| helm.parameters.as_ref());
+        let images = self
+            .kustomize
+            .as_ref()
+            .and_then(|block| block.images.as_ref());
+        self.repo_url.len()
+            + self.path.len()
+            + self.target_revision.len()
+            + parameters.map_or(0, |parameters| {
+                parameters.capacity() * size_of::<Parameter>()
+                    + sum(parameters, |one| one.name.len() + one.value.len())
+            })
+            + images.map_or(0, |images| texts_bytes(images))
+    }
+}
+
+fn texts_bytes(texts: &[Box<str>]) -> usize {
+    size_of_val(texts) + sum(texts, |text| text.len())
+}
+
+fn sum<T>(items: &[T], bytes: impl Fn(&T) -> usize) -> usize {
+    items.iter().map(bytes).sum()
+}
+
 /// Our annotations, sorted by key; keys are kept without [`ANNOTATION_PREFIX`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Annotations(Box<[(Box<str>, Box<str>)]>);
@@ -42,14 +97,22 @@ pub struct Annotations(Box<[(Box<str>, Box<str>)]>);
 impl Annotations {
     /// Keeps the pairs whose key carries our prefix. A key given twice keeps its last value.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut kept: Vec<(Box<str>, Box<str>)> = Vec::new();
+        let bare = pairs.into_iter().filter_map(|(key, value)| {
+            let key = key.strip_prefix(ANNOTATION_PREFIX)?;
+            Some((key.into(), value.into()))
+        });
+        Self::from_bare_pairs(bare.collect())
+    }
+
+    /// Sorts pairs whose keys have lost the prefix already. A key given twice keeps its last value.
+    pub(super) fn from_bare_pairs(mut pairs: Vec<(alloc::string::String, Box<str>)>) -> Self {
+        // The sort is stable: of equal keys the last one stays last.
+        pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut kept: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
-            let Some(key) = key.strip_prefix(ANNOTATION_PREFIX) else {
-                continue;
-            };
-            match kept.binary_search_by(|(known, _)| (**known).cmp(key)) {
-                Ok(at) => kept[at].1 = value.into(),
-                Err(at) => kept.insert(at, (key.into(), value.into())),
+            match kept.last_mut() {
+                Some((last, kept)) if **last == *key => *kept = value,
+                Some(_) | None => kept.push((key.into_boxed_str(), value)),
             }
         }
         Self(kept.into_boxed_slice())

@@ -2,4 +2,4 @@
 
 pub mod credential;
 
-pub use credential::CredentialSource;
+pub use credential::{CredentialError, CredentialReference, CredentialSource, RegistryPrefix};
