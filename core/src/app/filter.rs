@@ -145,17 +145,17 @@ mod tests {
 
     #[test]
     fn first_reason_that_holds_is_told() {
-        check(&json!({}), "Directory", Err(IgnoreReason::NoImageList));
-        check(&list(""), "Helm", Ok(()));
+        check(&json!({}), "Directory", &Err(IgnoreReason::NoImageList));
+        check(&list(""), "Helm", &Ok(()));
         check(
             &list("nginx"),
             "",
-            Err(IgnoreReason::UnsupportedType("".into())),
+            &Err(IgnoreReason::UnsupportedType("".into())),
         );
         check(
             &list("nginx"),
             "Plugin",
-            Err(IgnoreReason::UnsupportedType("Plugin".into())),
+            &Err(IgnoreReason::UnsupportedType("Plugin".into())),
         );
         let app = application(&list("nginx"), "Helm");
         let other = NamePatterns::parse(["other", "["]);
@@ -169,12 +169,12 @@ mod tests {
     #[test]
     fn unreadable_image_list_is_considered() {
         let key = "argocd-image-updater.argoproj.io/image-list";
-        check(&json!({key: 5}), "Helm", Ok(()));
-        check(&list(&"a".repeat(1 << 20)), "Helm", Ok(()));
+        check(&json!({key: 5}), "Helm", &Ok(()));
+        check(&list(&"a".repeat(1 << 20)), "Helm", &Ok(()));
         check(
             &json!({"argocd-image-updater.argoproj.io/platforms": 5}),
             "Helm",
-            Err(IgnoreReason::NoImageList),
+            &Err(IgnoreReason::NoImageList),
         );
     }
 
@@ -198,12 +198,12 @@ mod tests {
         assert_eq!(find_by_name(&keys, "*", None), Err(LookupError::NotFound));
     }
 
-    fn check(annotations: &Value, source_type: &str, expect: Result<(), IgnoreReason>) {
+    fn check(annotations: &Value, source_type: &str, expect: &Result<(), IgnoreReason>) {
         let got = match application(annotations, source_type).admission(&NamePatterns::default()) {
             Admission::Considered => Ok(()),
             Admission::Ignored(reason) => Err(reason),
         };
-        assert_eq!(got, expect);
+        assert_eq!(&got, expect);
     }
 
     fn list(text: &str) -> Value {

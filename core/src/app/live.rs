@@ -117,39 +117,39 @@ mod tests {
         let listed = "a=nginx:1.x, b=redis:7, b=redis:8";
         check(
             listed,
-            json!({"force-update": " true "}),
+            &json!({"force-update": " true "}),
             &["nginx:1", "b=redis"],
         );
         check(
             listed,
-            json!({"b.force-update": "true"}),
+            &json!({"b.force-update": "true"}),
             &["nginx:1", "b=redis"],
         );
         check(
             listed,
-            json!({"b.force-update": "no", "force-update": "true"}),
+            &json!({"b.force-update": "no", "force-update": "true"}),
             &["nginx:1"],
         );
-        check(listed, json!({}), &["nginx:1"]);
+        check(listed, &json!({}), &["nginx:1"]);
     }
 
     #[test]
     fn override_that_runs_stands_for_its_entry() {
-        let more = json!({"force-update": "true", "a.kustomize.image-name": "nginx"});
+        let more = &json!({"force-update": "true", "a.kustomize.image-name": "nginx"});
         check("a=example.com/web:1.x", more, &["nginx:1"]);
     }
 
     #[test]
     fn unreadable_list_is_told_with_its_reason() {
-        let app = application("x", json!({}));
+        let app = application("x", &json!({}));
         assert!(app.image_list().is_ok());
-        let app = application(&"x".repeat(1 << 20), json!({}));
+        let app = application(&"x".repeat(1 << 20), &json!({}));
         let text = app.image_list().expect_err("it is too long").to_string();
         assert!(
             text.ends_with("found a text of 1048576 bytes, expected at most 65536"),
             "{text}"
         );
-        let app = application(&"x,".repeat(2_000), json!({}));
+        let app = application(&"x,".repeat(2_000), &json!({}));
         assert!(matches!(
             app.image_list(),
             Err(ImageListProblem::Refused(_))
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn aliases_go_to_the_image_that_runs() {
-        let app = application("foo=nginx, bar=nginx, redis, other=x", json!({}));
+        let app = application("foo=nginx, bar=nginx, redis, other=x", &json!({}));
         let listed = app.image_list().expect("a list").images;
         let live = [Image::parse("nginx:1"), Image::parse("redis:7")];
         let aliases: Vec<String> = with_aliases(live.into(), &listed)
@@ -168,18 +168,18 @@ mod tests {
         assert_eq!(aliases, ["foo", "redis", "bar"]);
     }
 
-    fn check(listed: &str, more: Value, expect: &[&str]) {
+    fn check(listed: &str, more: &Value, expect: &[&str]) {
         let app = application(listed, more);
         let listed = app.image_list().expect("a list").images;
         let live: Vec<String> = app
             .live_images(&listed)
             .iter()
-            .map(|image| image.to_string())
+            .map(Image::to_string)
             .collect();
         assert_eq!(live, expect);
     }
 
-    fn application(listed: &str, more: Value) -> Application {
+    fn application(listed: &str, more: &Value) -> Application {
         let mut annotations = serde_json::Map::new();
         annotations.insert(format!("{ANNOTATION_PREFIX}{IMAGE_LIST}"), json!(listed));
         for (key, value) in more.as_object().expect("an object") {

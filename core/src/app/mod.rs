@@ -6,10 +6,13 @@ pub mod filter;
 pub mod live;
 pub mod method;
 pub mod object;
+#[cfg(test)]
+mod object_properties;
 pub mod options;
 pub mod selector;
 mod shape;
 pub mod source;
+mod spec;
 
 pub use annotation::{UnknownKey, unknown_keys};
 pub use application::{

@@ -163,6 +163,30 @@ enum Token<'t> {
     End,
 }
 
+#[derive(Clone, Copy)]
+enum Operator {
+    In,
+    NotIn,
+    Is,
+    IsNot,
+    Less,
+    Greater,
+}
+
+impl Token<'_> {
+    fn to_operator(self) -> Option<Operator> {
+        match self {
+            Self::Word("in") => Some(Operator::In),
+            Self::Word("notin") => Some(Operator::NotIn),
+            Self::Equal | Self::DoubleEqual => Some(Operator::Is),
+            Self::NotEqual => Some(Operator::IsNot),
+            Self::Less => Some(Operator::Less),
+            Self::Greater => Some(Operator::Greater),
+            Self::Word(_) | Self::Comma | Self::Open | Self::Close | Self::Not | Self::End => None,
+        }
+    }
+}
+
 struct Parser<'t> {
     text: &'t str,
     /// Offset of `token`.
@@ -191,11 +215,10 @@ impl<'t> Parser<'t> {
         }
         loop {
             requirements.push(self.parse_requirement()?);
-            match self.token {
-                Token::End => return Ok(requirements),
-                Token::Comma => self.advance(),
-                _ => return Err(self.error(SelectorReason::ExpectedEnd)),
+            if self.token == Token::End {
+                return Ok(requirements);
             }
+            self.expect(Token::Comma, SelectorReason::ExpectedEnd)?;
         }
     }
 
@@ -223,35 +246,29 @@ impl<'t> Parser<'t> {
     }
 
     fn parse_condition(&mut self) -> Result<Condition, SelectorError> {
-        let operator = self.token;
-        match operator {
-            Token::End | Token::Comma => return Ok(Condition::Exists),
-            Token::Word("in" | "notin")
-            | Token::Equal
-            | Token::DoubleEqual
-            | Token::NotEqual
-            | Token::Less
-            | Token::Greater => self.advance(),
-            Token::Word(_) | Token::Open | Token::Close | Token::Not => {
-                return Err(self.error(SelectorReason::ExpectedOperator));
-            }
+        if matches!(self.token, Token::End | Token::Comma) {
+            return Ok(Condition::Exists);
         }
+        let Some(operator) = self.token.to_operator() else {
+            return Err(self.error(SelectorReason::ExpectedOperator));
+        };
+        self.advance();
         match operator {
-            Token::Word("in") => self.parse_values().map(Condition::In),
-            Token::Word(_) => self.parse_values().map(Condition::NotIn),
-            Token::NotEqual => Ok(Condition::NotIn(Vec::from([self.parse_value()?]))),
-            Token::Less => self.parse_number().map(Condition::Less),
-            Token::Greater => self.parse_number().map(Condition::Greater),
-            _ => Ok(Condition::In(Vec::from([self.parse_value()?]))),
+            Operator::In => self.parse_values().map(Condition::In),
+            Operator::NotIn => self.parse_values().map(Condition::NotIn),
+            Operator::Is => Ok(Condition::In(Vec::from([self.parse_value()?]))),
+            Operator::IsNot => Ok(Condition::NotIn(Vec::from([self.parse_value()?]))),
+            Operator::Less => self.parse_number().map(Condition::Less),
+            Operator::Greater => self.parse_number().map(Condition::Greater),
         }
     }
 
     /// One value; nothing before `,` or the end is the empty text.
     fn parse_value(&mut self) -> Result<Box<str>, SelectorError> {
-        match self.token {
-            Token::End | Token::Comma => Ok("".into()),
-            Token::Word(_) => self.take_value(),
-            _ => Err(self.error(SelectorReason::ExpectedValue)),
+        if matches!(self.token, Token::End | Token::Comma) {
+            Ok("".into())
+        } else {
+            self.take_value()
         }
     }
 
@@ -261,25 +278,21 @@ impl<'t> Parser<'t> {
     }
 
     fn parse_values(&mut self) -> Result<Vec<Box<str>>, SelectorError> {
-        if self.token != Token::Open {
-            return Err(self.error(SelectorReason::ExpectedOpen));
-        }
-        self.advance();
+        self.expect(Token::Open, SelectorReason::ExpectedOpen)?;
         if self.token == Token::Close {
             return Err(self.error(SelectorReason::NoValues));
         }
         let mut values = Vec::new();
         loop {
-            match self.token {
-                Token::Word(_) => values.push(self.take_value()?),
-                Token::Comma | Token::Close => values.push("".into()),
-                _ => return Err(self.error(SelectorReason::ExpectedValue)),
+            if matches!(self.token, Token::Comma | Token::Close) {
+                values.push("".into());
+            } else {
+                values.push(self.take_value()?);
             }
-            match self.token {
-                Token::Comma => self.advance(),
-                Token::Close => break,
-                _ => return Err(self.error(SelectorReason::ExpectedClose)),
+            if self.token == Token::Close {
+                break;
             }
+            self.expect(Token::Comma, SelectorReason::ExpectedClose)?;
         }
         self.advance();
         values.sort_unstable();
@@ -288,13 +301,22 @@ impl<'t> Parser<'t> {
     }
 
     fn take_value(&mut self) -> Result<Box<str>, SelectorError> {
-        match self.token {
-            Token::Word(word) if is_value(word) => {
-                self.advance();
-                Ok(word.into())
-            }
-            _ => Err(self.error(SelectorReason::BadValue)),
+        let Token::Word(word) = self.token else {
+            return Err(self.error(SelectorReason::ExpectedValue));
+        };
+        if !is_value(word) {
+            return Err(self.error(SelectorReason::BadValue));
         }
+        self.advance();
+        Ok(word.into())
+    }
+
+    fn expect(&mut self, token: Token<'t>, reason: SelectorReason) -> Result<(), SelectorError> {
+        if self.token != token {
+            return Err(self.error(reason));
+        }
+        self.advance();
+        Ok(())
     }
 
     const fn error(&self, reason: SelectorReason) -> SelectorError {

@@ -247,7 +247,7 @@ pub(super) struct Text {
     pub(super) bytes_max: usize,
 }
 
-impl<'de> Shape<'de> for Text {
+impl Shape<'_> for Text {
     type Value = Box<str>;
     const WANTED: &'static str = "a text";
 
@@ -260,7 +260,7 @@ impl<'de> Shape<'de> for Text {
 #[derive(Clone, Copy)]
 pub(super) struct Truth;
 
-impl<'de> Shape<'de> for Truth {
+impl Shape<'_> for Truth {
     type Value = bool;
     const WANTED: &'static str = "true or false";
 
@@ -332,13 +332,18 @@ where
     }
 }
 
-/// Reads the next name of an object and finds it among `names`: the outer `None` is the end of the
-/// object, the inner one a member that is not wanted.
+/// Reads on to the next member that is among `names`, skipping the others; `None` at the object's end.
 pub(super) fn next_name<'de, A: MapAccess<'de>>(
     map: &mut A,
     names: &'static [&'static str],
-) -> Result<Option<Option<&'static str>>, A::Error> {
-    map.next_key_seed(Name { names })
+) -> Result<Option<&'static str>, A::Error> {
+    while let Some(name) = map.next_key_seed(Name { names })? {
+        if name.is_some() {
+            return Ok(name);
+        }
+        map.next_value::<IgnoredAny>()?;
+    }
+    Ok(None)
 }
 
 struct Name {
@@ -365,13 +370,19 @@ impl Visitor<'_> for Name {
     }
 }
 
-/// Reads the next name of an object where names are data; keeps what follows `prefix`. The inner
-/// `None` is a name without the prefix.
+/// Reads on to the next member whose name begins with `prefix`, skipping the others, and keeps what
+/// follows the prefix; `None` at the object's end.
 pub(super) fn next_key<'de, A: MapAccess<'de>>(
     map: &mut A,
     prefix: &'static str,
-) -> Result<Option<Option<String>>, A::Error> {
-    map.next_key_seed(Key { prefix })
+) -> Result<Option<String>, A::Error> {
+    while let Some(key) = map.next_key_seed(Key { prefix })? {
+        if key.is_some() {
+            return Ok(key);
+        }
+        map.next_value::<IgnoredAny>()?;
+    }
+    Ok(None)
 }
 
 struct Key {

@@ -161,38 +161,43 @@ mod tests {
     fn type_comes_from_target_then_status() {
         check_type(
             "",
-            json!({"source": {}}),
-            json!({"sourceType": "Helm"}),
+            &json!({"source": {}}),
+            &json!({"sourceType": "Helm"}),
             "Helm",
         );
-        check_type("kustomization", json!({}), json!({}), "Kustomize");
-        check_type(" kustomization:../base ", json!({}), json!({}), "Kustomize");
+        check_type("kustomization", &json!({}), &json!({}), "Kustomize");
+        check_type(
+            " kustomization:../base ",
+            &json!({}),
+            &json!({}),
+            "Kustomize",
+        );
         check_type(
             "kustomizationfoo",
-            json!({}),
-            json!({"sourceType": "Helm"}),
+            &json!({}),
+            &json!({"sourceType": "Helm"}),
             "Helm",
         );
         check_type(
             "helmvalues",
-            json!({}),
-            json!({"sourceType": "Directory"}),
+            &json!({}),
+            &json!({"sourceType": "Directory"}),
             "Directory",
         );
-        let two = json!({"sources": [{}, {}]});
+        let two = &json!({"sources": [{}, {}]});
         check_type(
             "",
-            two.clone(),
-            json!({"sourceTypes": ["Plugin", "Kustomize", "Helm"]}),
+            two,
+            &json!({"sourceTypes": ["Plugin", "Kustomize", "Helm"]}),
             "Kustomize",
         );
         check_type(
             "",
-            two.clone(),
-            json!({"sourceTypes": ["Directory", "Plugin"]}),
+            two,
+            &json!({"sourceTypes": ["Directory", "Plugin"]}),
             "Plugin",
         );
-        check_type("", two, json!({"sourceType": "Helm"}), "Directory");
+        check_type("", two, &json!({"sourceType": "Helm"}), "Directory");
     }
 
     #[test]
@@ -200,38 +205,38 @@ mod tests {
         let kustomize_beside_helm = json!({"sources": [{"helm": {}}, {"kustomize": {}}]});
         let types = |types: [&str; 2]| json!({"sourceTypes": types});
         check_place(
-            kustomize_beside_helm,
-            types(["Directory", "Kustomize"]),
+            &kustomize_beside_helm,
+            &types(["Directory", "Kustomize"]),
             Some("/spec/sources/1"),
         );
-        let block_missing = json!({"sources": [{"helm": {}}, {"path": "b"}]});
+        let block_missing = &json!({"sources": [{"helm": {}}, {"path": "b"}]});
         check_place(
             block_missing,
-            types(["Directory", "Kustomize"]),
+            &types(["Directory", "Kustomize"]),
             Some("/spec/sources/1"),
         );
-        let short = json!({"sources": [{"path": "a"}]});
+        let short = &json!({"sources": [{"path": "a"}]});
         check_place(
             short,
-            types(["Directory", "Kustomize"]),
+            &types(["Directory", "Kustomize"]),
             Some("/spec/sources/0"),
         );
         check_place(
-            json!({"sources": [{}, {"helm": {}}]}),
-            json!({}),
+            &json!({"sources": [{}, {"helm": {}}]}),
+            &json!({}),
             Some("/spec/sources/1"),
         );
-        check_place(json!({"source": {}}), json!({}), Some("/spec/source"));
+        check_place(&json!({"source": {}}), &json!({}), Some("/spec/source"));
         check_place(
-            json!({"sourceHydrator": {}}),
-            json!({"sourceType": "Helm"}),
+            &json!({"sourceHydrator": {}}),
+            &json!({"sourceType": "Helm"}),
             None,
         );
-        check_place(json!({}), json!({}), None);
+        check_place(&json!({}), &json!({}), None);
     }
 
-    fn check_type(target: &str, spec: Value, status: Value, expect: &str) {
-        let app = application(target, &spec, &status);
+    fn check_type(target: &str, spec: &Value, status: &Value, expect: &str) {
+        let app = application(target, spec, status);
         assert_eq!(
             app.effective_source_type(),
             expect,
@@ -239,8 +244,8 @@ mod tests {
         );
     }
 
-    fn check_place(spec: Value, status: Value, expect: Option<&str>) {
-        let app = application("", &spec, &status);
+    fn check_place(spec: &Value, status: &Value, expect: Option<&str>) {
+        let app = application("", spec, status);
         let pointer = app
             .selected_source()
             .and_then(|selected| selected.place.pointer());

@@ -159,10 +159,9 @@ fn helm_parameter_names(case: &Case<'_>) -> Verdict {
 /// The options of `input.image` under `input.annotations`.
 fn options(input: &Value) -> ImageOptions {
     let app = application(&json!({"metadata": {"annotations": input["annotations"]}}));
-    let runtime = match &input["runtime"] {
-        Value::Null => Platform::new("linux", "amd64"),
-        runtime => platform(runtime),
-    };
+    let runtime = input
+        .get("runtime")
+        .map_or_else(|| Platform::new("linux", "amd64"), platform);
     let image = Image::parse(text(&input["image"]));
     ImageOptions::resolve(&app.annotations, &image, &runtime)
 }

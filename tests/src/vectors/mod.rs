@@ -23,8 +23,8 @@ pub type Runner = fn(&Case<'_>) -> Verdict;
 /// Two files may hold groups of one name with different shapes (`duration_parse`), hence the file.
 pub fn runner(file: &str, group: &str) -> Option<Runner> {
     let rooms: [fn(&str, &str) -> Option<Runner>; 6] = [
-        image::runner,
         app::runner,
+        image::runner,
         update::runner,
         schedule::runner,
         registry::runner,
