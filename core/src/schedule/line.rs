@@ -302,3 +302,15 @@ impl Line {
         if self.cap == 0 { "" } else { repo }
     }
 }
+
+#[cfg(test)]
+impl Line {
+    /// Nothing is left of anybody.
+    pub(super) fn assert_empty(&self) {
+        assert_eq!(self.lanes.len(), 0, "lanes");
+        assert_eq!(self.n_waiting, 0, "waiting");
+        assert!(self.heads.is_empty(), "heads");
+        assert!(self.openings.is_empty(), "openings");
+        assert!(self.cooling.is_empty(), "cooling");
+    }
+}

@@ -1,0 +1,1 @@
+//! The promises of `ops.md` 7 and 20.1, one by one.
