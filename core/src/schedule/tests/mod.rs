@@ -3,3 +3,15 @@
 mod model;
 mod promises;
 mod properties;
+
+use super::Schedule;
+
+impl Schedule {
+    /// Nothing is left of anybody (A11).
+    fn assert_empty(&self) {
+        assert!(self.apps.is_empty(), "applications");
+        assert!(self.timers.is_empty(), "timers");
+        assert!(self.tickets.is_empty(), "tickets");
+        self.line.assert_empty();
+    }
+}

@@ -176,6 +176,7 @@ impl Pair {
 
     fn take(&mut self, step: &Step) {
         let now = self.now;
+        while self.schedule.poll_event().is_some() {}
         match *step {
             Step::Synced => {
                 self.both(|schedule| schedule.handle_synced(now));
@@ -220,8 +221,13 @@ impl Pair {
                 break;
             };
             self.nothing_starts_by(Time::from_nanos(at.as_nanos() - 1));
+            let waiting = self.schedule.stats().waiting;
             self.on_time(at);
-            self.drain();
+            let n_grants = self.drain();
+            let is_of_use = n_grants > 0
+                || self.schedule.stats().waiting > waiting
+                || core::iter::from_fn(|| self.schedule.poll_event()).count() > 0;
+            assert!(is_of_use, "a wake-up at {at:?} for nothing (L8)");
         }
         if self.schedule.next_wakeup().is_none_or(|at| at > until) {
             self.nothing_starts_by(until);
@@ -240,9 +246,9 @@ impl Pair {
         assert_eq!(model.poll(), None, "a wake-up was missed");
     }
 
-    /// Polls until nothing is left, and compares everything.
-    fn drain(&mut self) {
-        for _ in 0..100 {
+    /// Polls until nothing is left, and compares everything; returns how much there was.
+    fn drain(&mut self) -> usize {
+        for n_grants in 0..100 {
             let got = self.schedule.poll_grant(self.now);
             assert_eq!(
                 got,
@@ -259,7 +265,7 @@ impl Pair {
                     let again = self.schedule.poll_grant(self.now);
                     assert_eq!(again, None, "none stays none (A5)");
                     self.judge();
-                    return;
+                    return n_grants;
                 }
                 Some(Given::Start(key, is_warmup)) => self.on_start(key, is_warmup),
                 Some(Given::Resume(key)) => {
@@ -350,15 +356,6 @@ impl Pair {
     fn both(&mut self, call: impl Fn(&mut Schedule)) {
         call(&mut self.schedule);
         call(&mut self.twin);
-    }
-}
-
-impl Schedule {
-    fn assert_empty(&self) {
-        assert!(self.apps.is_empty(), "applications");
-        assert!(self.timers.is_empty(), "timers");
-        assert!(self.tickets.is_empty(), "tickets");
-        self.line.assert_empty();
     }
 }
 
