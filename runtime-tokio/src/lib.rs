@@ -1,1 +1,3 @@
 //! The production driver.
+
+pub mod telemetry;
