@@ -1,3 +1,5 @@
 //! The production driver.
 
+pub mod args;
 pub mod telemetry;
+pub mod version;
