@@ -77,7 +77,7 @@ pub struct Refusal {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Parsed {
     /// What to do.
-    pub invocation: Result<Invocation, Refusal>,
+    pub invocation: Result<Invocation, Box<Refusal>>,
     /// Environment variables whose values were not acceptable; to be logged.
     pub warnings: Vec<String>,
 }
@@ -96,7 +96,7 @@ fn invocation(
     arguments: &[String],
     environment: &Environment,
     warnings: &mut Vec<String>,
-) -> Result<Invocation, Refusal> {
+) -> Result<Invocation, Box<Refusal>> {
     let (command, rest) = grammar::split_command(arguments).map_err(|error| refuse(error, None))?;
     let Some(command) = command else {
         return without_command(&rest);
@@ -196,7 +196,7 @@ fn no_more(command: Command, mut words: impl Iterator<Item = String>) -> Result<
 }
 
 /// What arguments without a command word mean: a call for help, or flags of no command.
-fn without_command(rest: &[&str]) -> Result<Invocation, Refusal> {
+fn without_command(rest: &[&str]) -> Result<Invocation, Box<Refusal>> {
     for argument in rest {
         let error = match *argument {
             "--" => continue,
@@ -212,12 +212,12 @@ fn without_command(rest: &[&str]) -> Result<Invocation, Refusal> {
     Ok(Invocation::Print(help::of_program()))
 }
 
-fn refuse(error: ArgsError, command: Option<Command>) -> Refusal {
-    Refusal {
+fn refuse(error: ArgsError, command: Option<Command>) -> Box<Refusal> {
+    Box::new(Refusal {
         error,
         usage: help::usage(command),
         help: None,
-    }
+    })
 }
 
 #[cfg(test)]

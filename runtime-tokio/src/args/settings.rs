@@ -103,7 +103,7 @@ pub struct SelectionSettings {
 /// How commits are signed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SigningMethod {
-    /// GnuPG.
+    /// `GnuPG`.
     Openpgp,
     /// An SSH key.
     Ssh,

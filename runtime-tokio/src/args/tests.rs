@@ -448,7 +448,7 @@ fn commands_without_settings_are_read() {
     );
 }
 
-fn read(line: &[&str], environment: &[(&str, &str)]) -> Result<Invocation, Refusal> {
+fn read(line: &[&str], environment: &[(&str, &str)]) -> Result<Invocation, Box<Refusal>> {
     let arguments: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
     parse(&arguments, &environment.iter().copied().collect()).invocation
 }

@@ -78,39 +78,44 @@ impl Values {
     }
 
     pub(super) fn bool(&self, name: &str) -> bool {
-        match &self.held(name).value {
-            Value::Bool(yes) => *yes,
-            other => panic!("--{name} is boolean in the table, not {other}"),
-        }
+        let Value::Bool(yes) = &self.held(name).value else {
+            wrong_kind(name)
+        };
+        *yes
     }
 
     pub(super) fn integer(&self, name: &str) -> i64 {
-        match &self.held(name).value {
-            Value::Integer(number) => *number,
-            other => panic!("--{name} is an integer in the table, not {other}"),
-        }
+        let Value::Integer(number) = &self.held(name).value else {
+            wrong_kind(name)
+        };
+        *number
     }
 
     pub(super) fn duration(&self, name: &str) -> GoDuration {
-        match &self.held(name).value {
-            Value::Duration(duration) => *duration,
-            other => panic!("--{name} is a duration in the table, not {other}"),
-        }
+        let Value::Duration(duration) = &self.held(name).value else {
+            wrong_kind(name)
+        };
+        *duration
     }
 
     pub(super) fn text(&self, name: &str) -> &str {
-        match &self.held(name).value {
-            Value::Text(text) => text,
-            other => panic!("--{name} is a text in the table, not {other}"),
-        }
+        let Value::Text(text) = &self.held(name).value else {
+            wrong_kind(name)
+        };
+        text
     }
 
     pub(super) fn list(&self, name: &str) -> Vec<String> {
-        match &self.held(name).value {
-            Value::List(items) => items.clone(),
-            other => panic!("--{name} is a list in the table, not {other}"),
-        }
+        let Value::List(items) = &self.held(name).value else {
+            wrong_kind(name)
+        };
+        items.clone()
     }
+}
+
+/// Ends a reading that does not fit the table; every reading is run by the tests.
+fn wrong_kind(name: &str) -> ! {
+    panic!("settings read --{name} as another kind than the table says")
 }
 
 impl Held {

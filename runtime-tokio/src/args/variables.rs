@@ -50,7 +50,7 @@ impl RegistryVariables {
         let mut count = |name: &str, default: u32, max: u32| {
             let bounds = (1, i64::from(max));
             let number = environment.integer_or(name, default.into(), bounds, warnings);
-            u32::try_from(number).expect("the bounds are those of a u32")
+            u32::try_from(number).unwrap_or(default)
         };
         Self {
             tag_attempts_max: count("REGISTRY_TAG_ATTEMPTS", 3, 100),
@@ -112,7 +112,7 @@ fn span(
     environment
         .bounded_duration_or(name, of_ms(default_ms), (of_ms(min_ms), of_ms(max_ms)))
         .to_duration()
-        .expect("bounded durations are never negative")
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

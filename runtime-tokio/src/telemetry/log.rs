@@ -112,10 +112,11 @@ impl Log {
             LogFormat::Text => text::append_plain(&mut line, at, level, message, fields),
         }
         // There is nobody left to tell when the log itself cannot be written.
-        let _: io::Result<()> = sink
-            .writer
-            .write_all(line.as_bytes())
-            .and_then(|()| sink.writer.flush());
+        drop(
+            sink.writer
+                .write_all(line.as_bytes())
+                .and_then(|()| sink.writer.flush()),
+        );
     }
 
     /// Writes a record for finding mistakes.

@@ -13,6 +13,6 @@ mod text;
 mod timestamp;
 
 pub use field::{Field, FieldValue};
-pub use level::{Level, LogFormat};
+pub use level::{Level, LogFormat, UnknownWord};
 pub use log::{Log, Sink};
 pub use timestamp::Rfc3339;
