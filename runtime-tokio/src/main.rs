@@ -22,23 +22,17 @@ fn main() -> ExitCode {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let parsed = args::parse(&arguments, &environment);
+    let warnings = parsed.warnings;
     match parsed.invocation {
         Ok(Invocation::Print(text)) => {
             print(&text);
             ExitCode::SUCCESS
         }
-        Ok(Invocation::Run(settings)) => {
-            let log = run::open_log(settings.log, wall_time);
-            run::run(&settings, &parsed.warnings, &log)
-        }
-        Ok(Invocation::Webhook(settings)) => {
-            run::refuse_later("webhook", &run::open_log(settings.log, wall_time))
-        }
-        Ok(Invocation::Test(settings)) => {
-            run::refuse_later("test", &run::open_log(settings.log, wall_time))
-        }
-        Ok(Invocation::Template(_)) => run::refuse_later("template", &plain_log()),
-        Ok(Invocation::Demo { .. }) => run::refuse_later("demo", &plain_log()),
+        Ok(Invocation::Run(settings)) => run::run(&settings, &warnings, &log(settings.log)),
+        Ok(Invocation::Webhook(settings)) => refuse("webhook", &warnings, &log(settings.log)),
+        Ok(Invocation::Test(settings)) => refuse("test", &warnings, &log(settings.log)),
+        Ok(Invocation::Template(_)) => refuse("template", &warnings, &log(PLAIN)),
+        Ok(Invocation::Demo { .. }) => refuse("demo", &warnings, &log(PLAIN)),
         Err(refusal) => {
             let Refusal { error, usage, help } = *refusal;
             print(&help.unwrap_or_default());
@@ -48,14 +42,33 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says that a command comes later, in the way of a command that failed.
+fn refuse(command: &str, warnings: &[String], log: &Log) -> ExitCode {
+    for warning in warnings {
+        log.warn(warning, &[]);
+    }
+    log.fatal(
+        &format!("the command {command} is not part of this build yet"),
+        &[],
+    );
+    ExitCode::FAILURE
+}
+
 /// The log of commands without log flags.
-fn plain_log() -> Log {
-    let settings = LogSettings {
-        level: Level::Info,
-        format: LogFormat::Text,
-        with_colours: true,
-    };
-    run::open_log(settings, wall_time)
+const PLAIN: LogSettings = LogSettings {
+    level: Level::Info,
+    format: LogFormat::Text,
+    with_colours: true,
+};
+
+/// The log that `settings` ask for, on the streams of the process.
+fn log(settings: LogSettings) -> Log {
+    let LogSettings {
+        level,
+        format,
+        with_colours,
+    } = settings;
+    Log::to_process_streams(level, format, with_colours, wall_time)
 }
 
 /// The wall clock, for log lines.

@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::args::{self, LogSettings, Mode, RunSettings, printable_interval, printable_port};
-use crate::telemetry::{Field, Level, Log};
+use image_updater_core::config::GoDuration;
+
+use crate::args::{self, Mode, RunSettings, printable_interval, printable_port};
+use crate::telemetry::{Field, Log};
 use crate::version;
 
 /// Intervals below this are pointed out in cycle mode.
@@ -37,6 +39,7 @@ pub fn announce(settings: &RunSettings, warnings: &[String], log: &Log) {
     for notice in args::later_flags(settings) {
         log.warn(&notice, &[]);
     }
+    log.info("Argo CD settings", &argocd_fields(settings));
     log.info("runtime settings", &runtime_fields(settings));
 }
 
@@ -52,6 +55,28 @@ pub fn banner(settings: &RunSettings) -> String {
     )
 }
 
+/// The settings of the Argo CD API; of the token only whether there is one.
+fn argocd_fields(settings: &RunSettings) -> Vec<Field<'_>> {
+    let argocd = &settings.argocd;
+    let has_token = if argocd.effective_auth_token.is_empty() {
+        "no"
+    } else {
+        "yes"
+    };
+    let server_addr = match argocd.server_addr.as_str() {
+        "" => "derived",
+        address => address,
+    };
+    vec![
+        Field::new("applications_api", argocd.applications_api.word()),
+        Field::new("server_addr", server_addr),
+        Field::new("grpc_web", argocd.is_grpc_web),
+        Field::new("insecure", argocd.is_insecure),
+        Field::new("plaintext", argocd.is_plaintext),
+        Field::new("auth_token", has_token),
+    ]
+}
+
 fn runtime_fields(settings: &RunSettings) -> Vec<Field<'_>> {
     let or_all = |text: &str| {
         if text.is_empty() {
@@ -64,8 +89,7 @@ fn runtime_fields(settings: &RunSettings) -> Vec<Field<'_>> {
         0 => "auto".to_owned(),
         workers => workers.to_string(),
     };
-    let duration =
-        |duration: Duration| image_updater_core::config::GoDuration::from(duration).to_string();
+    let duration = |duration: Duration| GoDuration::from(duration).to_string();
     vec![
         Field::new("mode", settings.mode.word()),
         Field::new(
@@ -92,36 +116,13 @@ fn runtime_fields(settings: &RunSettings) -> Vec<Field<'_>> {
     ]
 }
 
-/// The log that `settings` ask for, on the streams of the process.
-pub fn open_log(
-    settings: LogSettings,
-    clock: impl Fn() -> image_updater_core::time::UnixTime + Send + Sync + 'static,
-) -> Log {
-    let LogSettings {
-        level,
-        format,
-        with_colours,
-    } = settings;
-    Log::to_process_streams(level, format, with_colours, clock)
-}
-
-/// Says that `command` comes later, in the way of a command that failed.
-pub fn refuse_later(command: &str, log: &Log) -> ExitCode {
-    let message = format!("the command {command} is not part of this build yet");
-    log.record(Level::Fatal, &message, &[]);
-    ExitCode::FAILURE
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
-
     use image_updater_core::time::UnixTime;
 
     use super::*;
     use crate::args::{Environment, Invocation, parse};
-    use crate::telemetry::{LogFormat, Sink};
+    use crate::telemetry::{LogFormat, Page, Sink};
 
     #[test]
     fn start_begins_with_the_banner_and_tells_what_is_odd() {
@@ -150,10 +151,10 @@ mod tests {
             "{text}"
         );
         assert!(
-            lines[4].contains("mode=cycle interval=30s dry_run=false"),
+            lines[5].contains("mode=cycle interval=30s dry_run=false"),
             "{text}"
         );
-        assert_eq!(lines.len(), 5, "{text}");
+        assert_eq!(lines.len(), 6, "{text}");
     }
 
     #[test]
@@ -174,7 +175,7 @@ mod tests {
             "--loglevel=trace",
         ]);
         assert!(
-            text.contains("--argocd-auth-token") && !text.contains("hush"),
+            text.contains("auth_token=yes") && !text.contains("hush"),
             "{text}"
         );
     }
@@ -195,20 +196,6 @@ mod tests {
             sink(),
         );
         announce(&settings, &["W is odd".to_owned()], &log);
-        let bytes = page.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
-    }
-
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+        page.to_text()
     }
 }

@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(environment.text("BLANK"), Some(" "));
         assert!(environment.bool_or("EMPTY", true, &mut warnings));
         assert_eq!(environment.integer_or("EMPTY", 3, (0, 5), &mut warnings), 3);
-        assert_eq!(warnings, [String::new(); 0]);
+        assert!(warnings.is_empty(), "{warnings:?}");
     }
 
     #[test]

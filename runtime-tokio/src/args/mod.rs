@@ -97,14 +97,15 @@ fn invocation(
     environment: &Environment,
     warnings: &mut Vec<String>,
 ) -> Result<Invocation, Box<Refusal>> {
-    let (command, rest) = grammar::split_command(arguments).map_err(|error| refuse(error, None))?;
+    let (command, rest) =
+        grammar::split_command(arguments).map_err(|error| Box::new(refuse(error, None)))?;
     let Some(command) = command else {
         return without_command(&rest);
     };
     let mut values = Values::before_arguments(command, environment, warnings);
     let help = help::of_command(command, &values);
-    let words =
-        grammar::take_flags(&rest, &mut values).map_err(|error| refuse(error, Some(command)))?;
+    let words = grammar::take_flags(&rest, &mut values)
+        .map_err(|error| Box::new(refuse(error, Some(command))))?;
     if words.wants_help {
         return Ok(Invocation::Print(help));
     }
@@ -118,7 +119,7 @@ fn invocation(
         if command == Command::Test && refusal.error == image_missing() {
             refusal.help = Some(help);
         }
-        refusal
+        Box::new(refusal)
     })
 }
 
@@ -207,17 +208,17 @@ fn without_command(rest: &[&str]) -> Result<Invocation, Box<Refusal>> {
             }
             word => ArgsError::UnknownCommand(word.to_owned()),
         };
-        return Err(refuse(error, None));
+        return Err(Box::new(refuse(error, None)));
     }
     Ok(Invocation::Print(help::of_program()))
 }
 
-fn refuse(error: ArgsError, command: Option<Command>) -> Box<Refusal> {
-    Box::new(Refusal {
+fn refuse(error: ArgsError, command: Option<Command>) -> Refusal {
+    Refusal {
         error,
         usage: help::usage(command),
         help: None,
-    })
+    }
 }
 
 #[cfg(test)]

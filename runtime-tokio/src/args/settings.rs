@@ -55,7 +55,6 @@ impl ApplicationsApi {
 
 /// How the Argo CD API is reached.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ArgocdSettings {
     /// `--applications-api`.
     pub applications_api: ApplicationsApi,

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn unset_flags_are_their_documented_defaults() {
     let run = run(&["run"], &[]);
-    assert_eq!(run.interval, Duration::from_secs(120));
+    assert_eq!(run.interval, Duration::from_mins(2));
     assert_eq!(
         (run.health_port, run.metrics_port, run.webhook.port),
         (8080, 8081, 8082)
@@ -20,7 +20,7 @@ fn unset_flags_are_their_documented_defaults() {
         (10, 1, 0)
     );
     assert_eq!(run.shutdown_timeout, Duration::from_secs(25));
-    assert_eq!(run.application_deadline, Duration::from_secs(600));
+    assert_eq!(run.application_deadline, Duration::from_mins(10));
     assert!(run.has_warmup && run.has_jitter && !run.is_once && !run.is_dry_run);
     assert_eq!(run.registries_conf_path, "/app/config/registries.conf");
     assert_eq!(run.commit.user, "argocd-image-updater");
@@ -46,13 +46,13 @@ fn flags_stand_before_or_behind_the_command() {
 fn flag_beats_environment_and_environment_beats_default() {
     let environment = [("IMAGE_UPDATER_INTERVAL", "5m"), ("ENABLE_WEBHOOK", "TRUE")];
     let from_environment = run(&["run"], &environment);
-    assert_eq!(from_environment.interval, Duration::from_secs(300));
+    assert_eq!(from_environment.interval, Duration::from_mins(5));
     assert!(from_environment.is_webhook_enabled);
     let from_flags = run(
         &["run", "--interval=1m", "--enable-webhook=false"],
         &environment,
     );
-    assert_eq!(from_flags.interval, Duration::from_secs(60));
+    assert_eq!(from_flags.interval, Duration::from_mins(1));
     assert!(!from_flags.is_webhook_enabled);
 }
 
@@ -69,7 +69,7 @@ fn unacceptable_variables_warn_and_leave_the_default() {
     let Ok(Invocation::Run(run)) = parsed.invocation else {
         panic!("{parsed:?}")
     };
-    assert_eq!(run.interval, Duration::from_secs(120));
+    assert_eq!(run.interval, Duration::from_mins(2));
     assert_eq!((run.webhook.port, run.per_repo_cap), (8082, 0));
     assert!(!run.commit.has_sign_off && run.log.with_colours);
     for name in [
@@ -266,10 +266,7 @@ fn lists_split_and_add_up_by_their_own_rules() {
         patterns(&["run", flag, "a,\"b,c\"", flag, "d"]),
         ["a", "b,c", "d"]
     );
-    assert_eq!(
-        patterns(&["run", "--match-application-name="]),
-        [String::new(); 0]
-    );
+    assert!(patterns(&["run", "--match-application-name="]).is_empty());
     let test = test(&["test", "nginx", "--ignore-tags=a,b", "--ignore-tags", "c*"]);
     assert_eq!(test.ignore_tags, ["a,b", "c*"]);
     assert_eq!(test.platforms, [own_platform()]);
@@ -384,10 +381,7 @@ fn image_missing_shows_help_on_standard_output() {
 
 #[test]
 fn flags_of_later_parts_are_named_once_per_part() {
-    assert_eq!(
-        later_flags(&run(&["run", "--once", "--metrics-port=0"], &[])),
-        [String::new(); 0]
-    );
+    assert!(later_flags(&run(&["run", "--once", "--metrics-port=0"], &[])).is_empty());
     let run = run(
         &[
             "run",

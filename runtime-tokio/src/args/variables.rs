@@ -124,12 +124,12 @@ mod tests {
         let mut warnings = Vec::new();
         let variables = RegistryVariables::of(&Environment::default(), &mut warnings);
         assert_eq!(variables.tag_attempts_max, 3);
-        assert_eq!(variables.tag_timeout, Duration::from_secs(60));
+        assert_eq!(variables.tag_timeout, Duration::from_mins(1));
         assert_eq!(variables.token_attempts_max, 7);
         assert_eq!(variables.token_backoff_base, Duration::from_millis(200));
         assert_eq!(variables.connections_per_host_max, 30);
-        assert_eq!(variables.janitor_interval, Duration::from_secs(300));
-        assert_eq!(warnings, [String::new(); 0]);
+        assert_eq!(variables.janitor_interval, Duration::from_mins(5));
+        assert!(warnings.is_empty(), "{warnings:?}");
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
         let mut warnings = Vec::new();
         let variables = RegistryVariables::of(&environment, &mut warnings);
         assert_eq!(variables.tag_attempts_max, 3);
-        assert_eq!(variables.tag_timeout, Duration::from_secs(60));
+        assert_eq!(variables.tag_timeout, Duration::from_mins(1));
         assert_eq!(variables.idle_connection_timeout, Duration::from_secs(90));
         assert_eq!(variables.janitor_interval, Duration::ZERO);
         assert_eq!(variables.manifest_timeout, Duration::from_secs(90));

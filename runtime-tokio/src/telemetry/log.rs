@@ -156,8 +156,7 @@ impl fmt::Debug for Log {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use super::super::page::Page;
     use super::*;
 
     const LEVELS: [Level; 6] = [
@@ -204,7 +203,11 @@ mod tests {
             sink(),
         );
         log.info("x", &[]);
-        assert!(page.read().starts_with("{\"time\""), "{}", page.read());
+        assert!(
+            page.to_text().starts_with("{\"time\""),
+            "{}",
+            page.to_text()
+        );
     }
 
     #[test]
@@ -228,7 +231,7 @@ mod tests {
         );
         log.info("lost", &[]);
         log.error("kept", &[]);
-        assert!(page.read().contains("kept"), "{}", page.read());
+        assert!(page.to_text().contains("kept"), "{}", page.to_text());
     }
 
     #[test]
@@ -247,7 +250,7 @@ mod tests {
                 scope.spawn(|| (0..100).for_each(|_| log.info("whole", &[Field::new("n", 1_i64)])));
             }
         });
-        let text = page.read();
+        let text = page.to_text();
         assert_eq!(text.lines().count(), 400);
         assert!(text.lines().all(|line| line.ends_with("msg=\"whole\" n=1")));
     }
@@ -262,25 +265,6 @@ mod tests {
             Sink::plain(loud.clone()),
         );
         log.record(level, "x", &[]);
-        (quiet.read(), loud.read())
-    }
-
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Page {
-        fn read(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+        (quiet.to_text(), loud.to_text())
     }
 }

@@ -9,10 +9,12 @@ mod field;
 mod json;
 mod level;
 mod log;
+mod page;
 mod text;
 mod timestamp;
 
 pub use field::{Field, FieldValue};
 pub use level::{Level, LogFormat, UnknownWord};
 pub use log::{Log, Sink};
+pub use page::Page;
 pub use timestamp::Rfc3339;

@@ -1,8 +1,5 @@
 //! Vectors of the room `cli`.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
-
 use image_updater_core::config::GoDuration;
 use image_updater_core::time::UnixTime;
 use image_updater_tokio::args::{
@@ -10,7 +7,7 @@ use image_updater_tokio::args::{
     RunSettings, SelectionSettings, TestSettings, WebhookServerSettings, WebhookSettings, parse,
     printable_interval, printable_port,
 };
-use image_updater_tokio::telemetry::{Level, Log, LogFormat, Sink};
+use image_updater_tokio::telemetry::{Level, Log, LogFormat, Page, Sink};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
@@ -115,14 +112,13 @@ fn env_bool_parse(case: &Case<'_>) -> Verdict {
 }
 
 fn printable_settings(case: &Case<'_>) -> Verdict {
-    let text = match case.input["interval_ns"].as_i64() {
-        Some(nanos) => printable_interval(GoDuration::from_nanos(nanos)),
-        None => {
-            let port = case.input["health_port"]
-                .as_u64()
-                .expect("one of the two is given");
-            printable_port(u16::try_from(port).expect("a port"))
-        }
+    let text = if let Some(nanos) = case.input["interval_ns"].as_i64() {
+        printable_interval(GoDuration::from_nanos(nanos))
+    } else {
+        let port = case.input["health_port"]
+            .as_u64()
+            .expect("one of the two is given");
+        printable_port(u16::try_from(port).expect("a port"))
     };
     Verdict::of(case, &json!({"text": text}))
 }
@@ -138,7 +134,7 @@ fn log_stream(case: &Case<'_>) -> Verdict {
         Sink::plain(stderr.clone()),
     );
     log.record(level, "x", &[]);
-    let (stream, line) = match (stdout.take(), stderr.take()) {
+    let (stream, line) = match (stdout.to_text(), stderr.to_text()) {
         (line, empty) if empty.is_empty() && !line.is_empty() => (json!("stdout"), line),
         (empty, line) if empty.is_empty() && !line.is_empty() => (json!("stderr"), line),
         (empty, other) => (Value::Null, empty + &other),
@@ -391,28 +387,4 @@ fn webhook_server_config(server: &WebhookServerSettings, set: Set<'_>) {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
-}
-
-/// A page that a log writes on.
-#[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
-
-impl Page {
-    fn take(&self) -> String {
-        let bytes = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        String::from_utf8(bytes).expect("log lines are UTF-8")
-    }
-}
-
-impl Write for Page {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
