@@ -1,1 +1,6 @@
 //! The production driver.
+
+pub mod args;
+pub mod run;
+pub mod telemetry;
+pub mod version;

@@ -1,2 +1,95 @@
-//! The binary.
-fn main() {}
+//! The binary: reads the command line, does what it says, ends with its status.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use image_updater_core::time::UnixTime;
+use image_updater_tokio::args::{self, Environment, Invocation, LogSettings, Refusal};
+use image_updater_tokio::run;
+use image_updater_tokio::telemetry::{Level, Log, LogFormat};
+
+/// The exit status of the credential helper when it cannot answer (`ops.md` 1.6).
+const ASK_PASS_FAILED: u8 = 20;
+
+fn main() -> ExitCode {
+    let environment = Environment::of_process();
+    if environment.text("ARGOCD_BINARY_NAME") == Some("argocd-git-ask-pass") {
+        print_error("the credential helper for Git is not part of this build\n");
+        return ExitCode::from(ASK_PASS_FAILED);
+    }
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let parsed = args::parse(&arguments, &environment);
+    let warnings = parsed.warnings;
+    match parsed.invocation {
+        Ok(Invocation::Print(text)) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Ok(Invocation::Run(settings)) => run::run(&settings, &warnings, &log(settings.log)),
+        Ok(Invocation::Webhook(settings)) => refuse("webhook", &warnings, &log(settings.log)),
+        Ok(Invocation::Test(settings)) => refuse("test", &warnings, &log(settings.log)),
+        Ok(Invocation::Template(_)) => refuse("template", &warnings, &log(PLAIN)),
+        Ok(Invocation::Demo { .. }) => refuse("demo", &warnings, &log(PLAIN)),
+        Err(refusal) => {
+            let Refusal { error, usage, help } = *refusal;
+            print(&help.unwrap_or_default());
+            print_error(&format!("Error: {error}\n\n{usage}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says that a command comes later, in the way of a command that failed.
+fn refuse(command: &str, warnings: &[String], log: &Log) -> ExitCode {
+    for warning in warnings {
+        log.warn(warning, &[]);
+    }
+    log.fatal(
+        &format!("the command {command} is not part of this build yet"),
+        &[],
+    );
+    ExitCode::FAILURE
+}
+
+/// The log of commands without log flags.
+const PLAIN: LogSettings = LogSettings {
+    level: Level::Info,
+    format: LogFormat::Text,
+    with_colours: true,
+};
+
+/// The log that `settings` ask for, on the streams of the process.
+fn log(settings: LogSettings) -> Log {
+    let LogSettings {
+        level,
+        format,
+        with_colours,
+    } = settings;
+    Log::to_process_streams(level, format, with_colours, wall_time)
+}
+
+/// The wall clock, for log lines.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "log lines carry the time of the machine"
+)]
+fn wall_time() -> UnixTime {
+    let since_epoch = std::time::SystemTime::now()
+        .duration_since(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixTime::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Writes to standard output; a reader that went away is no failure.
+fn print(text: &str) {
+    let mut out = io::stdout();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Writes to standard error; there is nowhere else to say that this failed.
+fn print_error(text: &str) {
+    drop(io::stderr().write_all(text.as_bytes()));
+}

@@ -1,1 +1,5 @@
-//! (being written)
+//! Settings as the core takes them, and the grammars of their values.
+
+pub mod duration;
+
+pub use duration::{DurationError, GoDuration};

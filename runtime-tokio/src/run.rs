@@ -1,0 +1,201 @@
+//! `run`: what is said and checked before the driver takes over (`ops.md` 3.1).
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use image_updater_core::config::GoDuration;
+
+use crate::args::{self, Mode, RunSettings, printable_interval, printable_port};
+use crate::telemetry::{Field, Log};
+use crate::version;
+
+/// Intervals below this are pointed out in cycle mode.
+const INTERVAL_USUAL_MIN: Duration = Duration::from_mins(1);
+
+/// Runs the daemon until it ends or is told to end; the exit status says how (`ops.md` 1.6).
+///
+/// `warnings` are the remarks of reading the command line, which had no log yet.
+pub fn run(settings: &RunSettings, warnings: &[String], log: &Log) -> ExitCode {
+    announce(settings, warnings, log);
+    log.fatal("the driver is wired by the next commit", &[]);
+    ExitCode::FAILURE
+}
+
+/// Writes the banner, the warnings and what holds.
+pub fn announce(settings: &RunSettings, warnings: &[String], log: &Log) {
+    log.info(&banner(settings), &[]);
+    for warning in warnings {
+        log.warn(warning, &[]);
+    }
+    let interval = settings.effective_interval();
+    let is_short = !interval.is_zero() && interval < INTERVAL_USUAL_MIN;
+    if is_short && settings.mode == Mode::Cycle {
+        log.warn(
+            "the interval is below one minute: registries may throttle; \
+             consider --mode continuous or a longer interval",
+            &[Field::new("interval", printable_interval(interval.into()))],
+        );
+    }
+    for notice in args::later_flags(settings) {
+        log.warn(&notice, &[]);
+    }
+    log.info("Argo CD settings", &argocd_fields(settings));
+    log.info("runtime settings", &runtime_fields(settings));
+}
+
+/// The first line: program, version, log level, interval, health port.
+pub fn banner(settings: &RunSettings) -> String {
+    format!(
+        "{} {} starting: loglevel {}, interval {}, health port {}",
+        args::PROGRAM,
+        version::short_version(),
+        settings.log.level.word().to_ascii_uppercase(),
+        printable_interval(settings.effective_interval().into()),
+        printable_port(settings.effective_health_port()),
+    )
+}
+
+/// The settings of the Argo CD API; of the token only whether there is one.
+fn argocd_fields(settings: &RunSettings) -> Vec<Field<'_>> {
+    let argocd = &settings.argocd;
+    let has_token = if argocd.effective_auth_token.is_empty() {
+        "no"
+    } else {
+        "yes"
+    };
+    let server_addr = match argocd.server_addr.as_str() {
+        "" => "derived",
+        address => address,
+    };
+    vec![
+        Field::new("applications_api", argocd.applications_api.word()),
+        Field::new("server_addr", server_addr),
+        Field::new("grpc_web", argocd.is_grpc_web),
+        Field::new("insecure", argocd.is_insecure),
+        Field::new("plaintext", argocd.is_plaintext),
+        Field::new("auth_token", has_token),
+    ]
+}
+
+fn runtime_fields(settings: &RunSettings) -> Vec<Field<'_>> {
+    let or_all = |text: &str| {
+        if text.is_empty() {
+            "all".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    let concurrency = match settings.max_concurrency {
+        0 => "auto".to_owned(),
+        workers => workers.to_string(),
+    };
+    let duration = |duration: Duration| GoDuration::from(duration).to_string();
+    vec![
+        Field::new("mode", settings.mode.word()),
+        Field::new(
+            "interval",
+            printable_interval(settings.effective_interval().into()),
+        ),
+        Field::new("dry_run", settings.is_dry_run),
+        Field::new("max_concurrency", concurrency),
+        Field::new("schedule", settings.schedule.word()),
+        Field::new("cooldown", duration(settings.cooldown)),
+        Field::new("per_repo_cap", settings.per_repo_cap),
+        Field::new("warmup", settings.has_warmup),
+        Field::new(
+            "application_namespace",
+            or_all(&settings.selection.namespace),
+        ),
+        Field::new("applications_api", settings.argocd.applications_api.word()),
+        Field::new(
+            "health_port",
+            printable_port(settings.effective_health_port()),
+        ),
+        Field::new("metrics_port", printable_port(settings.metrics_port)),
+        Field::new("registries_conf_path", &settings.registries_conf_path),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use image_updater_core::time::UnixTime;
+
+    use super::*;
+    use crate::args::{Environment, Invocation, parse};
+    use crate::telemetry::{LogFormat, Page, Sink};
+
+    #[test]
+    fn start_begins_with_the_banner_and_tells_what_is_odd() {
+        let text = announced(&[
+            "run",
+            "--interval=30s",
+            "--metrics-port=0",
+            "--loglevel=debug",
+        ]);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(
+            lines[0].contains("level=info msg=\"argocd-image-updater v"),
+            "{text}"
+        );
+        assert!(
+            lines[0].contains("loglevel DEBUG, interval 30s, health port 8080\""),
+            "{text}"
+        );
+        assert!(
+            lines[1].contains("level=warning msg=\"W is odd\""),
+            "{text}"
+        );
+        assert!(lines[2].contains("below one minute"), "{text}");
+        assert!(
+            lines[3].contains("the health server is not part of this build yet"),
+            "{text}"
+        );
+        assert!(
+            lines[5].contains("mode=cycle interval=30s dry_run=false"),
+            "{text}"
+        );
+        assert_eq!(lines.len(), 6, "{text}");
+    }
+
+    #[test]
+    fn short_intervals_are_usual_in_continuous_mode_and_with_once() {
+        for flag in ["--mode=continuous", "--once"] {
+            let text = announced(&["run", "--interval=30s", flag]);
+            assert!(!text.contains("below one minute"), "{text}");
+        }
+        assert!(announced(&["run", "--once"]).contains("interval once, health port off"));
+    }
+
+    #[test]
+    fn secrets_are_not_announced() {
+        let text = announced(&[
+            "run",
+            "--argocd-auth-token=hush",
+            "--docker-webhook-secret=hush",
+            "--loglevel=trace",
+        ]);
+        assert!(
+            text.contains("auth_token=yes") && !text.contains("hush"),
+            "{text}"
+        );
+    }
+
+    fn announced(line: &[&str]) -> String {
+        let arguments: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
+        let parsed = parse(&arguments, &Environment::default());
+        let Ok(Invocation::Run(settings)) = parsed.invocation else {
+            panic!("{parsed:?}")
+        };
+        let page = Page::default();
+        let sink = || Sink::plain(page.clone());
+        let log = Log::new(
+            settings.log.level,
+            LogFormat::Text,
+            || UnixTime::from_secs(0),
+            sink(),
+            sink(),
+        );
+        announce(&settings, &["W is odd".to_owned()], &log);
+        page.to_text()
+    }
+}
