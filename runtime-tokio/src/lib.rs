@@ -1,1 +1,5 @@
 //! The production driver.
+
+pub mod clock;
+pub mod http;
+pub mod spawn;
