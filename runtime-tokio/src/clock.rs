@@ -16,7 +16,10 @@ pub struct Clock {
 
 impl Clock {
     /// Starts counting: this moment is [`Time::ZERO`].
-    #[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock is read here and nowhere else"
+    )]
     pub fn start() -> Self {
         Self {
             start: Instant::now(),
@@ -24,7 +27,10 @@ impl Clock {
     }
 
     /// One sample of both clocks.
-    #[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock is read here and nowhere else"
+    )]
     pub fn now(&self) -> Now {
         Now {
             mono: Time::ZERO.after(self.start.elapsed()),
@@ -44,7 +50,10 @@ impl Clock {
 const DEADLINE_MAX: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// An instant of tokio's clock (which tests pause), to measure how long something lasted.
-#[expect(clippy::disallowed_methods, reason = "the clock is read here and nowhere else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock is read here and nowhere else"
+)]
 pub(crate) fn stopwatch() -> tokio::time::Instant {
     tokio::time::Instant::now()
 }

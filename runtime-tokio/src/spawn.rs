@@ -33,7 +33,11 @@ pub enum Answer {
 impl Answer {
     /// The completion of an operation whose task ended without a result.
     pub fn lost(self, op: OpId) -> Input {
-        self.failed(op, TransportKind::Crashed, "the task ended without a result")
+        self.failed(
+            op,
+            TransportKind::Crashed,
+            "the task ended without a result",
+        )
     }
 
     /// The completion of an operation that the core gave up.
@@ -44,9 +48,7 @@ impl Answer {
     fn failed(self, op: OpId, kind: TransportKind, detail: &str) -> Input {
         let detail = detail.to_owned();
         match self {
-            Self::Http => {
-                Input::Http(op, HttpOutcome::Failed(TransportFailure { kind, detail }))
-            }
+            Self::Http => Input::Http(op, HttpOutcome::Failed(TransportFailure { kind, detail })),
             Self::Credential => Input::Credential(op, CredentialOutcome::Failed(detail)),
             // How far the request got is not known.
             Self::Patched => {
@@ -141,7 +143,10 @@ impl Drop for CompletionGuard {
 }
 
 /// Starts a task that answers nobody, such as a watch or a server.
-#[expect(clippy::disallowed_methods, reason = "tasks are started here and nowhere else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tasks are started here and nowhere else"
+)]
 pub fn spawn<F>(task: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,

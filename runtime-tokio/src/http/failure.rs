@@ -99,7 +99,9 @@ fn kind_of(cause: &(dyn Error + 'static)) -> Option<TransportKind> {
     if let Some(error) = cause.downcast_ref::<hyper::Error>() {
         return kind_of_hyper(error);
     }
-    cause.downcast_ref::<io::Error>().and_then(|error| kind_of_io(error.kind()))
+    cause
+        .downcast_ref::<io::Error>()
+        .and_then(|error| kind_of_io(error.kind()))
 }
 
 fn kind_of_hyper(error: &hyper::Error) -> Option<TransportKind> {
@@ -140,8 +142,14 @@ mod tests {
     #[test]
     fn innermost_telling_cause_decides() {
         let check = |error: io::Error, kind| assert_eq!(classify(&error).kind, kind, "{error:?}");
-        check(io::ErrorKind::AddrNotAvailable.into(), TransportKind::NoLocalPort);
-        check(io::ErrorKind::ConnectionRefused.into(), TransportKind::Refused);
+        check(
+            io::ErrorKind::AddrNotAvailable.into(),
+            TransportKind::NoLocalPort,
+        );
+        check(
+            io::ErrorKind::ConnectionRefused.into(),
+            TransportKind::Refused,
+        );
         check(io::ErrorKind::UnexpectedEof.into(), TransportKind::Closed);
         check(io::Error::other("whatever"), TransportKind::Closed);
         check(

@@ -11,7 +11,9 @@ pub fn redact_url(url: &str) -> String {
     };
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(authority_end);
-    let host = authority.rfind('@').map_or(authority, |at| &authority[at + 1..]);
+    let host = authority
+        .rfind('@')
+        .map_or(authority, |at| &authority[at + 1..]);
     let path_end = tail.find(['?', '#']).unwrap_or(tail.len());
     let (path, query) = tail.split_at(path_end);
     let hidden = if query.len() > 1 { "?…" } else { "" };
@@ -51,7 +53,9 @@ fn redact_embedded(word: &str) -> String {
     let scheme_end = word.find("://").unwrap_or(0);
     let start = word[..scheme_end]
         .rfind(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-' | '.'))
-        .map_or(0, |at| at + word[at..].chars().next().map_or(1, char::len_utf8));
+        .map_or(0, |at| {
+            at + word[at..].chars().next().map_or(1, char::len_utf8)
+        });
     format!("{}{}", &word[..start], redact_url(&word[start..]))
 }
 
@@ -65,7 +69,10 @@ mod tests {
         check("https://r.example/v2/", "https://r.example/v2/");
         check("https://u:p@r.example/v2/", "https://r.example/v2/");
         check("https://u:p@w@r.example:5000", "https://r.example:5000");
-        check("http://r.example/t?account=u&password=p", "http://r.example/t?…");
+        check(
+            "http://r.example/t?account=u&password=p",
+            "http://r.example/t?…",
+        );
         check("http://r.example?x", "http://r.example?…");
         check("http://r.example/a@b?c@d#e", "http://r.example/a@b?…");
         check("r.example/v2?n=1", "r.example/v2?…");
@@ -78,7 +85,10 @@ mod tests {
         let check = |text, shown: &str| assert_eq!(one_line(text, 40), shown, "{text}");
         check("plain", "plain");
         check("two\nlines\tand\u{7} more", "two lines and more");
-        check("error for url (https://u:p@h/x?t=1)", "error for url (https://h/x?…");
+        check(
+            "error for url (https://u:p@h/x?t=1)",
+            "error for url (https://h/x?…",
+        );
         check("\"http://u:p@h\":", "\"http://h\":");
         check("é://u:p@h", "é://h");
         let long = "x".repeat(50);
