@@ -3,10 +3,14 @@
 //! Anything after which the patch may have been applied is unknown: a lost reply, and every 5xx
 //! that is not the server's own request to wait, since a proxy between us and the server answers
 //! with 502, 503 and 504 also for requests that it passed on.
+//!
+//! The server applies the operations before it compares versions: where somebody else has removed
+//! what an operation builds upon, the answer is 422 and not 409. Such an answer is taken for a
+//! conflict when the object has another version by now.
 
 use http::Method;
 use image_updater_core::effect::ApplicationPatch;
-use image_updater_core::input::PatchOutcome;
+use image_updater_core::input::{PatchOutcome, ReadOutcome};
 use kube::client::Body;
 
 use super::api::{
@@ -14,6 +18,7 @@ use super::api::{
 };
 use super::object::read_application;
 use super::read::OBJECT_BYTES_MAX;
+use crate::clock::stopwatch;
 
 /// Under which name our changes stand in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "argocd-image-updater";
@@ -21,6 +26,7 @@ const FIELD_MANAGER: &str = "argocd-image-updater";
 impl ClusterClient {
     /// Applies `patch` once.
     pub async fn patch_application(&self, patch: &ApplicationPatch) -> PatchOutcome {
+        let begun = stopwatch();
         let path = format!(
             "{}?fieldManager={FIELD_MANAGER}",
             application_path(&patch.key)
@@ -32,7 +38,22 @@ impl ClusterClient {
             http::HeaderValue::from_static("application/json-patch+json"),
         );
         let reply = self.call(request, OBJECT_BYTES_MAX, patch.timeout).await;
-        to_outcome(reply, &patch.key.namespace)
+        let is_unprocessable = reply.as_ref().is_ok_and(|reply| reply.status == 422);
+        let outcome = to_outcome(reply, &patch.key.namespace);
+        if !is_unprocessable {
+            return outcome;
+        }
+        let left = patch.timeout.saturating_sub(begun.elapsed());
+        match self.read_application(&patch.key, left).await {
+            ReadOutcome::Found(app) if app.resource_version != patch.resource_version => {
+                PatchOutcome::Conflict
+            }
+            ReadOutcome::Missing => PatchOutcome::Missing,
+            ReadOutcome::Found(_)
+            | ReadOutcome::Denied(_)
+            | ReadOutcome::Throttled(_)
+            | ReadOutcome::Transient(_) => outcome,
+        }
     }
 }
 

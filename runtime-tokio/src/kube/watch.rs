@@ -204,33 +204,19 @@ impl Watch {
     }
 
     fn on_trouble(&mut self, trouble: Trouble) -> Option<Duration> {
-        let pause = self.pace.on_end(trouble.asked());
-        let poll_interval = self.scope.to_poll_interval();
+        let asked = trouble.asked();
         match trouble {
             Trouble::Closed => return None,
-            Trouble::Expired => {
-                if !matches!(self.phase, Phase::Poll(_)) {
-                    self.phase = Phase::Start;
-                }
-            }
             Trouble::StreamingRefused(message) => {
                 tracing::info!("listing applications by pages: {message}");
                 self.is_streaming_refused = true;
                 return Some(Duration::ZERO);
             }
-            Trouble::WatchForbidden(message) => {
-                self.say(format!(
-                    "{message}; until then applications are listed every {} s",
-                    poll_interval.as_secs()
-                ));
-                self.phase = Phase::Poll(POLLS_PER_PROBE);
-                // The first listing is due at once; a probe comes right after one.
-                let is_probe = std::mem::replace(&mut self.is_polling, true);
-                return Some(if is_probe {
-                    poll_interval
-                } else {
-                    Duration::ZERO
-                });
+            Trouble::WatchForbidden(message) => return Some(self.on_forbidden(&message)),
+            Trouble::Expired => {
+                if !matches!(self.phase, Phase::Poll(_)) {
+                    self.phase = Phase::Start;
+                }
             }
             Trouble::Throttled(_) => self.say("the API server asks to wait".to_owned()),
             Trouble::Broken(message) => {
@@ -239,11 +225,28 @@ impl Watch {
             }
             Trouble::Unreachable(message) => self.say(message),
         }
+        let pause = self.pace.on_end(asked);
         Some(if self.is_polling {
-            pause.max(poll_interval)
+            pause.max(self.scope.to_poll_interval())
         } else {
             pause
         })
+    }
+
+    /// Polls from now on. The first listing is due at once; a later try to watch comes right after
+    /// a listing, and so the next one is due an interval later.
+    fn on_forbidden(&mut self, message: &str) -> Duration {
+        let interval = self.scope.to_poll_interval();
+        self.say(format!(
+            "{message}; until then applications are listed every {} s",
+            interval.as_secs()
+        ));
+        self.phase = Phase::Poll(POLLS_PER_PROBE);
+        if std::mem::replace(&mut self.is_polling, true) {
+            interval
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// A server or proxy that never lets a streaming list end may let pages pass.

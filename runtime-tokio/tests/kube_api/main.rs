@@ -1,0 +1,5 @@
+//! The Kubernetes adapter against an API server that follows a script, in process and in virtual time.
+
+mod calls;
+mod fake;
+mod watch;
