@@ -181,6 +181,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use std::future::pending;
 
+    use image_updater_core::http::HttpResponse;
+
     use super::*;
 
     const ALL: [Answer; 4] = [
@@ -255,7 +257,7 @@ mod tests {
     }
 
     fn response(op: u64) -> Input {
-        Input::Http(OpId(op), HttpOutcome::Response(Default::default()))
+        Input::Http(OpId(op), HttpOutcome::Response(HttpResponse::default()))
     }
 
     /// Everything that is sent until the last task has ended.

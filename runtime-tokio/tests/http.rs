@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use image_updater_core::http::{
     HeaderValue, HttpOutcome, HttpRequest, HttpResponse, Method, PoolKey, TransportKind,
 };
@@ -130,6 +130,20 @@ async fn untrusted_certificate_is_tls_and_insecure_accepts_it() {
     let trusting = HttpClient::new(HttpSettings::default(), roots);
     let outcome = trusting.exchange(request(&url)).await;
     assert!(matches!(outcome, HttpOutcome::Response(_)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_where_the_server_offers_it() {
+    let (url, _) = tls_server_with(&[b"h2", b"http/1.1"]).await;
+    let request = HttpRequest {
+        pool: pool(&url, true),
+        ..request(&url)
+    };
+    let HttpOutcome::Response(response) = client(HttpSettings::default()).exchange(request).await
+    else {
+        panic!("no response");
+    };
+    assert_eq!(String::from_utf8_lossy(&response.body), "over HTTP/2.0");
 }
 
 #[tokio::test]
@@ -372,16 +386,22 @@ async fn raw(answer: &'static str, hangs: bool) -> String {
 
 /// A server with a certificate of its own making, for `localhost`.
 async fn tls_server() -> (String, CertificateDer<'static>) {
+    tls_server_with(&[]).await
+}
+
+/// The same, which offers these protocols and speaks HTTP/2 if it was chosen.
+async fn tls_server_with(protocols: &[&[u8]]) -> (String, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("it is made");
     let certificate = made.cert.der().clone();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the default versions")
         .with_no_client_auth()
         .with_single_cert(vec![certificate.clone()], key)
         .expect("a usable certificate");
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = listener().await;
     let url = url_of(&listener).replace("http:", "https:");
@@ -392,10 +412,21 @@ async fn tls_server() -> (String, CertificateDer<'static>) {
                 let Ok(stream) = acceptor.accept(stream).await else {
                     return;
                 };
-                let service = service_fn(async |_| Ok::<_, Infallible>(response(b"over tls")));
-                let _closed = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
+                let service = service_fn(async |request: hyper::Request<_>| {
+                    let body = format!("over {:?}", request.version());
+                    Ok::<_, Infallible>(response(body.as_bytes()))
+                });
+                let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let stream = TokioIo::new(stream);
+                let _closed = if is_http_2 {
+                    hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                        .serve_connection(stream, service)
+                        .await
+                } else {
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(stream, service)
+                        .await
+                };
             }));
         }
     }));

@@ -102,12 +102,15 @@ pub(super) async fn run(path: &str, limit: Duration) -> Result<Secret, ProgramEr
             path: name(),
             limit,
         })?;
-    let (output, complaint, status) = ended.map_err(|source| match source.kind() {
-        io::ErrorKind::FileTooLarge => ProgramError::TooLong(name()),
-        _ => ProgramError::Output {
-            path: name(),
-            source,
-        },
+    let (output, complaint, status) = ended.map_err(|source| {
+        if source.kind() == io::ErrorKind::FileTooLarge {
+            ProgramError::TooLong(name())
+        } else {
+            ProgramError::Output {
+                path: name(),
+                source,
+            }
+        }
     })?;
     if !status.success() {
         return Err(ProgramError::Failed {

@@ -23,6 +23,9 @@ use super::gate::Gate;
 use super::redact::redact_url;
 use super::tls::client_config;
 
+/// Pools that are kept before those without exchanges under way are closed.
+const POOLS_MAX: usize = 256;
+
 /// Settings of all pools (`registry.md` 5.1).
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
@@ -169,6 +172,10 @@ impl HttpClient {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = pools.get(key) {
             return Arc::clone(pool);
+        }
+        if pools.len() >= POOLS_MAX {
+            // Exchanges under way hold a reference of their own.
+            pools.retain(|_, pool| Arc::strong_count(pool) > 1);
         }
         let pool = Arc::new(self.new_pool(key));
         pools.insert(key.clone(), Arc::clone(&pool));

@@ -116,6 +116,10 @@ fn kind_of_hyper(error: &hyper::Error) -> Option<TransportKind> {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the enum is the standard library's, and grows"
+)]
 fn kind_of_io(kind: io::ErrorKind) -> Option<TransportKind> {
     match kind {
         io::ErrorKind::AddrNotAvailable => Some(TransportKind::NoLocalPort),

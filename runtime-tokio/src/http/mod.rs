@@ -12,7 +12,7 @@ pub mod redact;
 mod tls;
 
 pub use client::{HttpClient, HttpSettings};
-pub use tls::system_roots;
+pub use tls::{install_tls_provider, system_roots};
 
 #[cfg(doc)]
 use image_updater_core::http::PoolKey;

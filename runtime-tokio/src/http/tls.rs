@@ -27,6 +27,12 @@ pub fn system_roots() -> RootCertStore {
     roots
 }
 
+/// Makes `ring` the provider of the process; to be called first thing in `main`.
+pub fn install_tls_provider() {
+    // It fails only where a provider is installed already, which then is this one.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// The settings for one pool.
 pub(crate) fn client_config(roots: Arc<RootCertStore>, insecure: bool) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -58,9 +58,8 @@ pub(super) async fn list_applications(
             is_first = false;
         }
         for item in page.items.unwrap_or_default() {
-            match read_application(item.get().as_bytes()) {
-                Some(app) => give(inputs, ClusterInput::Applied(Box::new(app))).await?,
-                None => tracing::warn!("an application without an identity was listed"),
+            if let Some(app) = read_application(item.get().as_bytes()) {
+                give(inputs, ClusterInput::Applied(Box::new(app))).await?;
             }
         }
         match page.metadata.r#continue {
@@ -81,13 +80,14 @@ pub(super) async fn list_applications(
 }
 
 fn page_path(scope: &WatchScope, token: &str) -> String {
-    let mut path = applications_path(scope.namespace.as_deref());
-    path.push_str(&format!("?limit={PAGE_OBJECTS_MAX}"));
-    path.push_str(&scope.to_selector_query());
-    if !token.is_empty() {
-        path.push_str(&format!("&continue={}", encode(token)));
-    }
-    path
+    let path = applications_path(scope.namespace.as_deref());
+    let selector = scope.to_selector_query();
+    let continued = if token.is_empty() {
+        String::new()
+    } else {
+        format!("&continue={}", encode(token))
+    };
+    format!("{path}?limit={PAGE_OBJECTS_MAX}{selector}{continued}")
 }
 
 /// Hands one fact to the core.
