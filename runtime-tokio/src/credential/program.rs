@@ -1,0 +1,330 @@
+//! The one place that starts programs: an `ext` credential helper, without arguments and without a
+//! shell (`registry.md` 4.2).
+//!
+//! The program leads a process group of its own. When its time is over, or nobody waits for it any
+//! more, the whole group is killed; that happens only while the leader has not been waited for, so
+//! that its number cannot belong to anybody else.
+
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use image_updater_core::secret::Secret;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+
+use crate::http::redact::one_line;
+
+/// Longest output.
+const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
+/// What is kept of the error output; the rest is read and dropped.
+const COMPLAINT_BYTES_MAX: u64 = 4 * 1024;
+/// What is shown of it.
+const COMPLAINT_CHARS_MAX: usize = 200;
+
+/// Why a program gave no credential. The texts never hold its output.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProgramError {
+    /// The path is relative.
+    #[error("path to script must be absolute: {0}")]
+    Relative(String),
+    /// There is no such file.
+    #[error("could not stat {path}: {source}")]
+    Stat {
+        /// The program.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It could not be started.
+    #[error("cannot run {path}: {source}")]
+    Start {
+        /// The program.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Its output could not be read.
+    #[error("cannot read the output of {path}: {source}")]
+    Output {
+        /// The program.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It ran for too long.
+    #[error("{path} did not end within {limit:?}")]
+    TimedOut {
+        /// The program.
+        path: String,
+        /// How long it was given.
+        limit: Duration,
+    },
+    /// It ended with an error.
+    #[error("{path} failed ({status}): {complaint}")]
+    Failed {
+        /// The program.
+        path: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The first line of its error output.
+        complaint: String,
+    },
+    /// It printed more than a credential.
+    #[error("{0} printed more than {OUTPUT_BYTES_MAX} bytes")]
+    TooLong(String),
+    /// It printed something else than text.
+    #[error("{0} printed something that is no text")]
+    NoText(String),
+}
+
+/// Runs the program at `path` and returns what it printed, less one trailing newline.
+pub(super) async fn run(path: &str, limit: Duration) -> Result<Secret, ProgramError> {
+    let name = || path.to_owned();
+    if !path.starts_with('/') {
+        return Err(ProgramError::Relative(name()));
+    }
+    tokio::fs::metadata(path)
+        .await
+        .map_err(|source| ProgramError::Stat {
+            path: name(),
+            source,
+        })?;
+    let mut group = Group::start(path).map_err(|source| ProgramError::Start {
+        path: name(),
+        source,
+    })?;
+    let ended = tokio::time::timeout(limit, group.read_to_end())
+        .await
+        .map_err(|_| ProgramError::TimedOut {
+            path: name(),
+            limit,
+        })?;
+    let (output, complaint, status) = ended.map_err(|source| {
+        if source.kind() == io::ErrorKind::FileTooLarge {
+            ProgramError::TooLong(name())
+        } else {
+            ProgramError::Output {
+                path: name(),
+                source,
+            }
+        }
+    })?;
+    if !status.success() {
+        return Err(ProgramError::Failed {
+            path: name(),
+            status,
+            complaint: first_line(&complaint),
+        });
+    }
+    let mut text = String::from_utf8(output).map_err(|_| ProgramError::NoText(name()))?;
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    Ok(Secret::new(text))
+}
+
+fn first_line(complaint: &[u8]) -> String {
+    let text = String::from_utf8_lossy(complaint);
+    let line = text.lines().find(|line| !line.trim().is_empty());
+    one_line(line.unwrap_or_default(), COMPLAINT_CHARS_MAX)
+}
+
+/// A program and its group; killed when dropped before the program was waited for.
+struct Group {
+    child: Child,
+    leader: Option<Pid>,
+}
+
+impl Group {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "programs are started here and nowhere else"
+    )]
+    fn start(path: &str) -> io::Result<Self> {
+        let child = Command::new(Path::new(path))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let leader = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
+        Ok(Self { child, leader })
+    }
+
+    /// Output, complaint and status; [`io::ErrorKind::FileTooLarge`] at once when the output is too
+    /// long, whatever the program does then.
+    async fn read_to_end(&mut self) -> io::Result<(Vec<u8>, Vec<u8>, ExitStatus)> {
+        let stdout = self.child.stdout.take();
+        let stderr = self.child.stderr.take();
+        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+            return Err(io::Error::other("the pipes are gone"));
+        };
+        let (output, complaint) =
+            futures_util::future::try_join(read_output(stdout), read_complaint(stderr)).await?;
+        let status = self.child.wait().await?;
+        self.leader = None;
+        Ok((output, complaint, status))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.leader {
+            // It may have ended this very moment.
+            let _gone = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}
+
+async fn read_output(pipe: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
+    let mut output = Vec::new();
+    pipe.take(OUTPUT_BYTES_MAX + 1)
+        .read_to_end(&mut output)
+        .await?;
+    if output.len() as u64 > OUTPUT_BYTES_MAX {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(output)
+}
+
+/// The beginning is kept; the rest is read too, or the program would wait for us.
+async fn read_complaint(mut pipe: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    (&mut pipe)
+        .take(COMPLAINT_BYTES_MAX)
+        .read_to_end(&mut kept)
+        .await?;
+    tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use tokio::sync::Mutex;
+
+    use super::*;
+
+    /// A script must not be run while another test, about to start its own, holds it open for writing.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+    #[tokio::test]
+    async fn output_is_the_credential_without_one_newline() {
+        check("printf 'user:pass\\n\\n'", Ok("user:pass\n")).await;
+        check("printf user:pass", Ok("user:pass")).await;
+        check("echo user:pass; echo noise >&2", Ok("user:pass")).await;
+        check("cat; echo \"args:$#\"", Ok("args:0")).await;
+    }
+
+    #[tokio::test]
+    async fn failure_names_the_status_and_one_line_of_complaint() {
+        check(
+            "echo user:secret; echo first >&2; echo second >&2; exit 3",
+            Err("failed (exit status: 3): first"),
+        )
+        .await;
+        check(
+            "i=0; while [ $i -lt 2000 ]; do printf 0123456789 >&2; i=$((i+1)); done; exit 1",
+            Err("(exit status: 1): 0123456789"),
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn output_that_is_no_credential_is_refused() {
+        check(
+            "head -c 70000 /dev/zero; sleep 60",
+            Err("printed more than"),
+        )
+        .await;
+        check("printf '\\377\\376'", Err("no text")).await;
+    }
+
+    #[tokio::test]
+    async fn path_must_be_absolute_and_exist() {
+        let limit = Duration::from_secs(1);
+        let check = async |path: &str, expected: &str| {
+            let error = run(path, limit)
+                .await
+                .expect_err("it is no program")
+                .to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("bin/true", "must be absolute").await;
+        check("", "must be absolute").await;
+        check("/no/such/program", "could not stat").await;
+        check("/etc/passwd", "cannot run").await;
+        check("/bin\0/true", "could not stat").await;
+    }
+
+    #[tokio::test]
+    async fn program_that_hangs_is_killed_with_its_children() {
+        let _turn = ONE_AT_A_TIME.lock().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let pid_file = folder.path().join("pid");
+        let body = format!("sleep 600 & echo $! >{}; wait", pid_file.display());
+        let script = script(folder.path(), &body).await;
+        let error = run(&script, Duration::from_millis(300))
+            .await
+            .expect_err("it hangs");
+        assert!(matches!(error, ProgramError::TimedOut { .. }), "{error}");
+        let pid: i32 = tokio::fs::read_to_string(&pid_file)
+            .await
+            .expect("the script has begun")
+            .trim()
+            .parse()
+            .expect("a number");
+        wait_until_gone(pid).await;
+    }
+
+    /// Polls the process table: a killed child of a killed script is reaped by somebody else.
+    async fn wait_until_gone(pid: i32) {
+        let is_gone = async || match tokio::fs::read_to_string(format!("/proc/{pid}/stat")).await {
+            Err(_) => true,
+            Ok(stat) => stat.contains(") Z "),
+        };
+        let gone = async {
+            while !is_gone().await {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone)
+            .await
+            .expect("the child was killed too");
+    }
+
+    async fn check(body: &str, expected: Result<&str, &str>) {
+        let _turn = ONE_AT_A_TIME.lock().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let script = script(folder.path(), body).await;
+        let result = run(&script, Duration::from_secs(30)).await;
+        match (result, expected) {
+            (Ok(output), Ok(expected)) => assert_eq!(output.reveal(), expected),
+            (Err(error), Err(expected)) => {
+                let error = error.to_string();
+                assert!(error.contains(expected), "{error}");
+                assert!(error.len() < 400 && !error.contains("secret"), "{error}");
+            }
+            (result, _) => panic!("{body}: {result:?}"),
+        }
+    }
+
+    async fn script(folder: &Path, body: &str) -> String {
+        let path = folder.join("script");
+        tokio::fs::write(&path, format!("#!/bin/sh\n{body}\n"))
+            .await
+            .expect("the folder is writable");
+        tokio::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))
+            .await
+            .expect("the file is ours");
+        path.to_str().expect("a path of text").to_owned()
+    }
+}
