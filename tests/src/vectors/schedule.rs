@@ -138,7 +138,7 @@ fn cycle_due(case: &Case<'_>) -> Verdict {
     let app = key("ns/a");
     schedule.on_applied(Time::ZERO, &app, "");
     schedule.handle_synced(Time::ZERO);
-    let mut starts = Vec::new();
+    let mut starts: Vec<u64> = Vec::new();
     let mut ends: Vec<u64> = Vec::new();
     let mut gaps = Vec::new();
     let mut exit = Value::Null;
