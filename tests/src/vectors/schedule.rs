@@ -45,10 +45,9 @@ fn scheduler_order(case: &Case<'_>) -> Verdict {
         cap,
         kind,
     );
-    let mut slots = Slots::new(match &input["free_slots"] {
-        Value::Null => u32::MAX,
-        free => u32::try_from(number(free)).expect("slots are few"),
-    });
+    let free = input["free_slots"].as_u64();
+    let mut slots =
+        Slots::new(free.map_or(u32::MAX, |free| u32::try_from(free).expect("slots are few")));
     let in_flight = texts(&input["in_flight"]);
     let mut not_considered = BTreeMap::new();
     let mut candidates: Vec<(Arc<AppKey>, LaneId, History)> = Vec::new();
