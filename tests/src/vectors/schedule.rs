@@ -143,12 +143,12 @@ fn cycle_due(case: &Case<'_>) -> Verdict {
     let mut exit = Value::Null;
     for at in (0..=horizon).step_by(usize::try_from(tick).expect("a tick is small")) {
         let now = Time::from_secs(at);
-        if starts.last().is_some_and(|start| start + duration == at) {
+        if starts.last().is_some_and(|start| *start + duration == at) {
             schedule.on_finished(now, &app, Outcome::Success);
             ends.push(at);
         }
         while schedule.poll_grant(now).is_some() {
-            gaps.extend(ends.last().map(|end| at - end));
+            gaps.extend(ends.last().map(|end| at - *end));
             starts.push(at);
         }
         if schedule.is_once_finished() {
