@@ -76,7 +76,7 @@ impl TryFrom<i64> for Concurrency {
 }
 
 /// The scheduler's settings; see `ops.md` 4 to 7.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ScheduleSettings {
     /// Cycle or continuous.
     pub mode: Mode,

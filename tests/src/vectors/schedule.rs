@@ -45,10 +45,9 @@ fn scheduler_order(case: &Case<'_>) -> Verdict {
         cap,
         kind,
     );
-    let mut slots = Slots::new(match &input["free_slots"] {
-        Value::Null => u32::MAX,
-        free => u32::try_from(number(free)).expect("slots are few"),
-    });
+    let free = input["free_slots"].as_u64();
+    let mut slots =
+        Slots::new(free.map_or(u32::MAX, |free| u32::try_from(free).expect("slots are few")));
     let in_flight = texts(&input["in_flight"]);
     let mut not_considered = BTreeMap::new();
     let mut candidates: Vec<(Arc<AppKey>, LaneId, History)> = Vec::new();
@@ -144,12 +143,12 @@ fn cycle_due(case: &Case<'_>) -> Verdict {
     let mut exit = Value::Null;
     for at in (0..=horizon).step_by(usize::try_from(tick).expect("a tick is small")) {
         let now = Time::from_secs(at);
-        if starts.last().is_some_and(|start| start + duration == at) {
+        if starts.last().is_some_and(|start| *start + duration == at) {
             schedule.on_finished(now, &app, Outcome::Success);
             ends.push(at);
         }
         while schedule.poll_grant(now).is_some() {
-            gaps.extend(ends.last().map(|end| at - end));
+            gaps.extend(ends.last().map(|end| at - *end));
             starts.push(at);
         }
         if schedule.is_once_finished() {

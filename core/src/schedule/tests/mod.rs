@@ -1,8 +1,10 @@
 //! Tests of the scheduler as a whole: promises one by one, and any sequence against a naive model.
 
+mod defects;
 mod model;
 mod promises;
 mod properties;
+mod world;
 
 use super::Schedule;
 

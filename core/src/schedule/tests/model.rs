@@ -229,7 +229,7 @@ impl Model {
         let is_warmup = self.stage == Stage::Warmup;
         let now = self.now;
         let app = &mut self.apps[n];
-        let repo = app.repo.expect("a live application");
+        let repo = app.repo?;
         app.state = State::Running {
             repo,
             started: now,

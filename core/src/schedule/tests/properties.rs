@@ -164,8 +164,8 @@ impl Pair {
         let settings = settings.validated().expect("valid settings are drawn");
         Self {
             cap: settings.per_repo_cap,
-            schedule: Schedule::new(settings.clone(), Seed(seed)),
-            twin: Schedule::new(settings.clone(), Seed(seed)),
+            schedule: Schedule::new(settings, Seed(seed)),
+            twin: Schedule::new(settings, Seed(seed)),
             model: Model::new(settings, Seed(seed)),
             now: Time::ZERO,
             live: BTreeMap::new(),
