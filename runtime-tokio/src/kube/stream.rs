@@ -112,7 +112,15 @@ impl WatchStream {
             };
             match frame {
                 None => return Ok(None),
-                Some(Err(error)) => return Err(Trouble::Broken(describe(&error))),
+                Some(Err(error)) if self.is_listing => {
+                    return Err(Trouble::Broken(describe(&error)));
+                }
+                // Servers restart and proxies cut what is old: where it can go on from the version
+                // reached, that is an end like any other, and only a failure to go on is told.
+                Some(Err(error)) => {
+                    tracing::debug!("the watch was cut off: {}", describe(&error));
+                    return Ok(None);
+                }
                 Some(Ok(frame)) => {
                     if let Some(data) = frame.data_ref() {
                         self.lines.extend(data).map_err(|_| {

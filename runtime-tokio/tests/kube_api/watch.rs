@@ -36,6 +36,21 @@ async fn streaming_list_is_followed_and_resumed_from_the_last_version() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn watch_that_is_cut_off_goes_on_quietly_and_not_too_fast() {
+    let listed = [event("ADDED", "a", 3), LISTING_END.to_owned()];
+    let cut = |version| Answer::lines(&[event("MODIFIED", "a", version)], End::Break);
+    let log = check(
+        [Answer::lines(&listed, End::Break), cut(21), cut(22)],
+        "begun, applied a@3, done, applied a@21, applied a@22",
+        "0 stream, 1 watch 20, 3 watch 21, 7 watch 22",
+        "the watch was cut off",
+    )
+    .await;
+    // The silence after the story is complained about, the cuts are not.
+    assert_eq!(log.matches("cannot watch").count(), 1, "{log}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn refused_streaming_list_becomes_pages_for_good() {
     for refusal in [422, 400] {
         check(
