@@ -64,13 +64,13 @@ impl Application {
     }
 
     /// The running images in order, then the entries of `listed` that are forced and do not run, without their
-    /// tag (`images.md` 6, D-59).
+    /// tag (`images.md` 6, D-59). One that only runs as its Kustomize override is added too: [`find_live`] finds
+    /// the override first, and an entry given without it finds itself.
     pub fn live_images(&self, listed: &[Image]) -> Vec<Image> {
         let mut live: Vec<Image> = self.images.iter().map(|text| Image::parse(text)).collect();
         for entry in listed {
-            if options::is_forced(&self.annotations, &entry.annotation_alias())
-                && find_live(&live, entry).is_none()
-            {
+            let runs = live.iter().any(|image| image.is_same_repository(entry));
+            if !runs && options::is_forced(&self.annotations, &entry.annotation_alias()) {
                 live.push(Image {
                     tag: None,
                     ..entry.clone()
@@ -134,9 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn override_that_runs_stands_for_its_entry() {
-        let more = &json!({"force-update": "true", "a.kustomize.image-name": "nginx"});
-        check("a=example.com/web:1.x", more, &["nginx:1"]);
+    fn forced_entry_is_added_beside_its_override() {
+        let more = json!({"force-update": "true", "a.kustomize.image-name": "nginx"});
+        check(
+            "a=example.com/web:1.x",
+            &more,
+            &["nginx:1", "a=example.com/web"],
+        );
     }
 
     #[test]

@@ -1,0 +1,263 @@
+//! Kustomize: an image is one entry `[old=]image` of a list; of all entries at most one changes
+//! (`images.md` 11.2, D-50 to D-53).
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::image::Image;
+
+/// An entry of `kustomize.images`, read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Entry<'a> {
+    /// Text before the `=`.
+    left: Option<&'a str>,
+    /// What stands behind it, or the whole.
+    image: Image,
+}
+
+impl<'a> Entry<'a> {
+    fn parse(text: &'a str) -> Self {
+        let (left, reference) = match text.split_once('=') {
+            Some((left, reference)) => (Some(left), reference),
+            None => (None, text),
+        };
+        Self {
+            left,
+            image: Image::parse(reference),
+        }
+    }
+
+    /// True when the entry replaces `image` in the manifests: by its left side, else by its own name.
+    fn replaces(&self, image: &Image) -> bool {
+        match self.left {
+            Some(left) => Image::parse(left).is_same_repository(image),
+            None => self.image.is_same_repository(image),
+        }
+    }
+}
+
+/// An image to be written, with what tells its entry.
+#[derive(Clone, Copy)]
+pub struct Written<'a> {
+    /// The image with its new tag.
+    pub image: &'a Image,
+    /// `kustomize.image-name`: the image that it replaces in the manifests.
+    pub replaced: Option<&'a str>,
+    /// Whether an entry's image is one that another list entry manages; it is never taken for this one's.
+    pub is_managed: &'a dyn Fn(&Image) -> bool,
+}
+
+/// Position of the entry that belongs to the image: by exact left side or name, else the only one of the same
+/// path at another registry (`images.md` 11.2, D-50, D-51).
+pub fn find(entries: &[Box<str>], written: Written<'_>) -> Option<usize> {
+    let replaced = written.replaced.map(Image::parse);
+    let wanted = replaced.as_ref().unwrap_or(written.image);
+    // Reading an entry costs more than looking for the name in it, and most are not ours.
+    let names_ours =
+        |text: &str| text.contains(&*wanted.name) || text.contains(&*written.image.name);
+    let entries: Vec<(usize, Entry<'_>)> = entries
+        .iter()
+        .enumerate()
+        .filter(|(_, text)| names_ours(text))
+        .map(|(at, text)| (at, Entry::parse(text)))
+        .collect();
+    let position = |test: &dyn Fn(&Entry<'_>) -> bool| {
+        let found = entries.iter().find(|(_, entry)| test(entry));
+        found.map(|(at, _)| *at)
+    };
+    // A mapping of another image stays another image's, if it is known which one is ours.
+    let may_be_ours = |entry: &Entry<'_>| replaced.is_none() || entry.left.is_none();
+    let is_ours =
+        |entry: &Entry<'_>| may_be_ours(entry) && entry.image.is_same_repository(written.image);
+    position(&|entry| entry.replaces(wanted))
+        .or_else(|| position(&is_ours))
+        .or_else(|| {
+            let is_similar =
+                |entry: &Entry<'_>| may_be_ours(entry) && entry.image.name == written.image.name;
+            let mut similar = entries.iter().filter(|(_, entry)| is_similar(entry));
+            let (at, entry) = similar.next()?;
+            let is_only_one = similar.next().is_none();
+            (is_only_one && !(written.is_managed)(&entry.image)).then_some(*at)
+        })
+}
+
+/// The entry's text for the image: a mapping is kept, the alias is never written (`images.md` 11.2, D-52).
+pub fn text_of(written: Written<'_>, existing: Option<&str>) -> String {
+    let kept = existing.and_then(|text| Entry::parse(text).left);
+    let image = written.image.full_name_with_tag();
+    match written.replaced.or(kept) {
+        Some(left) => [left, "=", &image].concat(),
+        None => image,
+    }
+}
+
+/// Puts the image into `entries`: its entry is replaced, or one is appended (`images.md` 11.2). False when it stood
+/// there already.
+pub fn put(entries: &mut Vec<Box<str>>, written: Written<'_>) -> bool {
+    let at = find(entries, written);
+    let text = text_of(written, at.map(|at| &*entries[at])).into_boxed_str();
+    match at {
+        Some(at) if entries[at] == text => return false,
+        Some(at) => entries[at] = text,
+        None => entries.push(text),
+    }
+    true
+}
+
+/// The entry that holds the image now; empty when there is none (`images.md` 11.2, D-53).
+pub fn current_image<'a>(entries: &'a [Box<str>], written: Written<'_>) -> &'a str {
+    find(entries, written).map_or("", |at| &entries[at])
+}
+
+/// True when two entries mean one image of the manifests, compared up to the first delimiter of `b`: `=`, else `:`,
+/// else `@`, else `:` (`images.md` 11.2). Argo CD merges entries like this; [`find`] is stricter (D-50).
+pub fn is_same_entry(a: &str, b: &str) -> bool {
+    let mut marks = ['=', ':', '@'].into_iter();
+    let mark = marks.find(|mark| b.contains(*mark)).unwrap_or(':');
+    before(a, mark) == before(b, mark)
+}
+
+/// Position of the first entry that is the same as `image` in the sense of [`is_same_entry`].
+pub fn find_same_entry(entries: &[&str], image: &str) -> Option<usize> {
+    entries.iter().position(|entry| is_same_entry(entry, image))
+}
+
+/// Merges `new` entries into those of an override file: an entry of the same image is replaced when it has no tag,
+/// or when the new one has another (`images.md` 11.3). Positions are kept, unknown entries are appended.
+pub fn merge_overrides(existing: &mut Vec<Image>, new: &[Image]) {
+    for image in new {
+        let known = existing
+            .iter_mut()
+            .find(|other| other.is_same_repository(image));
+        match known {
+            None => existing.push(image.clone()),
+            Some(other) => {
+                let is_newer = match (&other.tag, &image.tag) {
+                    (None, _) => true,
+                    (Some(_), None) => false,
+                    // A new digest is news even if the old entry had only the name.
+                    (Some(old), Some(new)) => {
+                        !old.is_same_as(new) || (new.is_digest() && !old.is_digest())
+                    }
+                };
+                if is_newer {
+                    other.clone_from(image);
+                }
+            }
+        }
+    }
+}
+
+fn before(text: &str, mark: char) -> &str {
+    text.split_once(mark).map_or(text, |(before, _)| before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_entry_changes_and_it_is_the_right_one() {
+        // Exact name before equal path, and never a longer name.
+        check(
+            &["b.io/f/x:1", "a.io/f/x:1"],
+            "",
+            "a.io/f/x:2",
+            &["b.io/f/x:1", "a.io/f/x:2"],
+        );
+        check(&["f/x-y:1", "f/x:1"], "", "f/x:2", &["f/x-y:1", "f/x:2"]);
+        check(
+            &["r:5000/a:1", "r:5000/b:1"],
+            "",
+            "r:5000/b:2",
+            &["r:5000/a:1", "r:5000/b:2"],
+        );
+        // Equal path only where it is clear.
+        check(&["f/x:1"], "", "a.io/f/x:2", &["a.io/f/x:2"]);
+        check(
+            &["f/x:1", "b.io/f/x:1"],
+            "",
+            "a.io/f/x:2",
+            &["f/x:1", "b.io/f/x:1", "a.io/f/x:2"],
+        );
+        // Duplicates: the first one.
+        check(&["f/x:1", "f/x:2"], "", "f/x:3", &["f/x:3", "f/x:2"]);
+    }
+
+    #[test]
+    fn mapping_is_kept_and_found_by_its_left_side() {
+        check(&["old=f/x:1"], "", "f/x:2", &["old=f/x:2"]);
+        check(
+            &["old=f/x:1", "f/x:1"],
+            "",
+            "f/x:2",
+            &["old=f/x:1", "f/x:2"],
+        );
+        check(&["old=f/y:1"], "old", "f/x:2", &["old=f/x:2"]);
+        check(&["f/x:1"], "old", "f/x:2", &["old=f/x:2"]);
+        check(
+            &["other=f/x:1"],
+            "old",
+            "f/x:2",
+            &["other=f/x:1", "old=f/x:2"],
+        );
+        check(
+            &["r:5000/b=q/b:1"],
+            "r:5000/b",
+            "q/b:2",
+            &["r:5000/b=q/b:2"],
+        );
+        check(
+            &["library/nginx=q/b:1"],
+            "nginx",
+            "q/b:2",
+            &["library/nginx=q/b:1", "nginx=q/b:2"],
+        );
+    }
+
+    #[test]
+    fn entry_of_another_managed_image_is_not_taken() {
+        let image = Image::parse("a.io/f/x:2");
+        let other = Image::parse("b=b.io/f/x:1.x");
+        let mut entries = boxed(&["b.io/f/x:1"]);
+        let written = Written {
+            image: &image,
+            replaced: None,
+            is_managed: &|image| image.is_same_repository(&other),
+        };
+        assert!(put(&mut entries, written));
+        assert_eq!(entries, boxed(&["b.io/f/x:1", "a.io/f/x:2"]));
+    }
+
+    #[test]
+    fn putting_twice_changes_nothing() {
+        for entries in [&["f/x:1"][..], &["old=f/x:1"], &[], &["b.io/f/x@sha256:a"]] {
+            let mut entries = boxed(entries);
+            let image = Image::parse("f/x:2@sha256:b");
+            let written = Written {
+                image: &image,
+                replaced: None,
+                is_managed: &|_| false,
+            };
+            assert!(put(&mut entries, written), "{entries:?}");
+            assert!(!put(&mut entries, written), "{entries:?}");
+        }
+    }
+
+    fn check(entries: &[&str], replaced: &str, image: &str, expect: &[&str]) {
+        let mut got = boxed(entries);
+        let image = Image::parse(image);
+        let written = Written {
+            image: &image,
+            replaced: Some(replaced).filter(|text| !text.is_empty()),
+            is_managed: &|_| false,
+        };
+        put(&mut got, written);
+        assert_eq!(got, boxed(expect), "{entries:?} {replaced}");
+    }
+
+    fn boxed(texts: &[&str]) -> Vec<Box<str>> {
+        texts.iter().map(|text| Box::from(*text)).collect()
+    }
+}
