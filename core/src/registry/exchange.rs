@@ -1,0 +1,504 @@
+//! Exchanges: which request is sent next, the slot that it holds, and what happens when its answer is
+//! overdue (A7, A9).
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::authorize::Authorization;
+use super::credentials::CredentialKey;
+use super::endpoint::EndpointId;
+use super::job::{JobId, Phase, Shown, Stage, Task};
+use super::login::LoginContent;
+use super::outcome::{LookupFailureKind as Kind, RegistryOutcome, RequestEnd};
+use super::reply::Refusal;
+use super::timers::Timer;
+use super::{CredentialSource, Registry, manifest, token, url};
+use crate::effect::Effect;
+use crate::http::{HeaderValue, HttpOutcome, HttpRequest, Method};
+use crate::id::{OpId, OpIds};
+use crate::input::CredentialOutcome;
+use crate::time::{Now, Time};
+
+/// How much longer than the driver the core waits before it cancels.
+const DEADLINE_MARGIN: Duration = Duration::from_secs(2);
+/// How long a cancelled operation may take to end before its endpoint is closed.
+const CANCEL_GRACE: Duration = Duration::from_secs(30);
+
+/// An effect that was handed out and not completed.
+#[derive(Debug)]
+pub(super) struct Operation {
+    pub(super) endpoint: EndpointId,
+    pub(super) work: Work,
+    sent: Time,
+    phase: OpPhase,
+}
+
+/// What an operation is for.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// A request; of no lookup any more once that was cancelled.
+    Exchange(Option<JobId>),
+    /// The reading of a credential.
+    Credential(CredentialSource),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum OpPhase {
+    Running,
+    Cancelled,
+    Stalled,
+}
+
+impl Operation {
+    pub(super) fn is_stalled(&self) -> bool {
+        self.phase == OpPhase::Stalled
+    }
+}
+
+/// A request that is ready but for its slot.
+struct Draft {
+    method: Method,
+    url: String,
+    headers: Vec<(String, HeaderValue)>,
+    body: Vec<u8>,
+    body_bytes_max: usize,
+}
+
+impl Registry {
+    /// The next effect. `None` until the next `handle_` or `want_` call once it was `None` (A5).
+    pub fn poll_effect(&mut self, ids: &mut OpIds) -> Option<Effect> {
+        if let Some(op) = self.cancels.pop_front() {
+            return Some(Effect::Cancel(op));
+        }
+        loop {
+            if let Some(key) = self.reads.pop_front() {
+                if self.endpoints.find_mut(key.0).is_none() {
+                    continue;
+                }
+                if self.is_being_read(&key) {
+                    let reason = "an earlier reading of the credential never ended";
+                    self.on_credential(&key, Err(reason.into()));
+                    continue;
+                }
+                return Some(self.send_credential(ids.take_next(), key));
+            }
+            let endpoint = *self.sendable.first()?;
+            let Some(id) = self.take_sendable(endpoint) else {
+                self.sendable.remove(&endpoint);
+                continue;
+            };
+            if let Some(draft) = self.draft(id) {
+                let op = ids.take_next();
+                return Some(Effect::Http(op, self.send(endpoint, id, op, draft)));
+            }
+        }
+    }
+
+    /// Takes the answer to a request. False when the operation is unknown: nothing changes then (A8).
+    pub fn handle_http(&mut self, now: Now, op: OpId, outcome: HttpOutcome) -> bool {
+        let is_exchange = self
+            .ops
+            .get(&op)
+            .is_some_and(|operation| matches!(operation.work, Work::Exchange(_)));
+        if !is_exchange {
+            return false;
+        }
+        self.note_time(now);
+        let Some(operation) = self.end_op(op) else {
+            return false;
+        };
+        let end = match &outcome {
+            HttpOutcome::Response(response) => RequestEnd::Status(response.status),
+            HttpOutcome::Failed(failure) => RequestEnd::Transport(failure.kind),
+        };
+        self.give_slot(&operation, end);
+        if let Work::Exchange(Some(id)) = operation.work {
+            self.on_answer(id, outcome);
+        }
+        self.forget_endpoint_if_unused(operation.endpoint);
+        true
+    }
+
+    /// Takes what the reading of a credential brought. False when the operation is unknown.
+    pub fn handle_credential(&mut self, now: Now, op: OpId, outcome: CredentialOutcome) -> bool {
+        let source = match self.ops.get(&op).map(|operation| &operation.work) {
+            Some(Work::Credential(source)) => source.clone(),
+            Some(Work::Exchange(_)) | None => return false,
+        };
+        self.note_time(now);
+        let Some(operation) = self.end_op(op) else {
+            return false;
+        };
+        let result = match outcome {
+            CredentialOutcome::Found(raw) => {
+                LoginContent::parse(&source, &raw).map_err(|error| error.to_string().into())
+            }
+            CredentialOutcome::Missing(text)
+            | CredentialOutcome::Denied(text)
+            | CredentialOutcome::Failed(text) => Err(text.into()),
+        };
+        self.on_credential(&(operation.endpoint, source), result);
+        true
+    }
+
+    /// The job that is first in line, if the endpoint may send now.
+    fn take_sendable(&mut self, id: EndpointId) -> Option<JobId> {
+        let now = self.now.mono;
+        let in_flight_max = self.settings.in_flight_max;
+        let endpoint = self.endpoints.find_mut(id)?;
+        if endpoint.is_closed() || endpoint.n_in_flight >= in_flight_max {
+            return None;
+        }
+        while let Some(job) = endpoint.begun.front().or(endpoint.fresh.front()).copied() {
+            let is_waiting = self
+                .jobs
+                .get(&job)
+                .is_some_and(|job| job.phase == Phase::Queued);
+            let permit = endpoint.budget.permit_at(now);
+            let wait = endpoint.throttle_end(now).max(Some(permit));
+            if is_waiting && let Some(until) = wait.filter(|until| *until > now) {
+                self.timers.arm(Timer::Endpoint(id), until);
+                return None;
+            }
+            if endpoint.begun.pop_front().is_none() {
+                endpoint.fresh.pop_front();
+            }
+            if is_waiting {
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    /// Builds the next request of a lookup; `None` when it now waits for something else, or failed.
+    fn draft(&mut self, id: JobId) -> Option<Draft> {
+        let now = self.now.mono;
+        if self.jobs[&id]
+            .attempt_deadline
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.retry(id, &overdue_refusal());
+            return None;
+        }
+        let login = match self.resolve_login(id) {
+            Ok(login) => login,
+            Err(None) => {
+                self.job_mut(id).phase = Phase::AwaitingCredential;
+                return None;
+            }
+            Err(Some(refusal)) => {
+                self.fail(id, &refusal);
+                return None;
+            }
+        };
+        if matches!(self.jobs[&id].task, Task::Token(_)) {
+            return self.draft_token(id);
+        }
+        let mut draft = self.draft_lookup(id);
+        let api_url = &self.endpoint_of(self.jobs[&id].repository).api_url;
+        let is_own_origin = has_origin(&draft.url, api_url);
+        let (header, shown) = if is_own_origin {
+            match self.authorize(id, login.as_ref()) {
+                Authorization::Ready(header, shown) => (header, shown),
+                Authorization::Waiting => return None,
+            }
+        } else {
+            // Another server than the registry is never shown anything (D-11).
+            (None, Shown::Nothing)
+        };
+        if let Some(header) = header {
+            let value = HeaderValue::Secret(header);
+            draft.headers.push(("authorization".into(), value));
+        }
+        self.job_mut(id).shown = shown;
+        Some(draft)
+    }
+
+    fn draft_lookup(&self, id: JobId) -> Draft {
+        let job = &self.jobs[&id];
+        let repository = &self.repositories[&job.repository].key;
+        let api_url = &self.endpoints[repository.endpoint].api_url;
+        let below =
+            |path: String| url::join_api(api_url, &format!("/v2/{}/{path}", repository.name));
+        let accepted = || {
+            let accept = manifest::ACCEPT.iter();
+            accept
+                .map(|kind| ("accept".into(), HeaderValue::Plain((*kind).into())))
+                .collect::<Vec<_>>()
+        };
+        let (method, url, headers, body_bytes_max) = match &job.task {
+            Task::Listing(task) => (
+                Method::Get,
+                task.url.clone(),
+                Vec::new(),
+                self.settings.page_bytes_max,
+            ),
+            Task::Facts(task) => {
+                let by_tag = || below(format!("manifests/{}", task.key.tag));
+                let manifest_bytes_max = self.settings.manifest_bytes_max;
+                match &task.stage {
+                    Stage::Head => (Method::Head, by_tag(), accepted(), 0),
+                    Stage::Tag => (Method::Get, by_tag(), accepted(), manifest_bytes_max),
+                    Stage::Manifest(digest) => (
+                        Method::Get,
+                        below(format!("manifests/{digest}")),
+                        accepted(),
+                        manifest_bytes_max,
+                    ),
+                    Stage::Config(digest) => (
+                        Method::Get,
+                        below(format!("blobs/{digest}")),
+                        Vec::new(),
+                        self.settings.config_bytes_max,
+                    ),
+                }
+            }
+            Task::Token(_) => unreachable!("a token has a draft of its own"),
+        };
+        Draft {
+            method,
+            url: job.hop.as_ref().map_or(url, |hop| hop.url.clone()),
+            headers,
+            body: Vec::new(),
+            body_bytes_max,
+        }
+    }
+
+    fn draft_token(&mut self, id: JobId) -> Option<Draft> {
+        let job = &self.jobs[&id];
+        let Task::Token(task) = &job.task else {
+            return None;
+        };
+        let login = job.login.as_login();
+        let refresh_token = self.refresh_token(job.repository, login);
+        let name = &self.repositories[&job.repository].key.name;
+        let request = token::request(
+            &task.realm,
+            &task.service,
+            name,
+            login.map(|login| &**login),
+            refresh_token.as_ref(),
+        );
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => {
+                self.fail(id, &Refusal::lasting(Kind::Malformed, error.to_string()));
+                return None;
+            }
+        };
+        let url = match &job.hop {
+            Some(hop) => hop.url.clone(),
+            None => request.url,
+        };
+        let mut headers = Vec::new();
+        if let Some(basic) = request.basic.filter(|_| has_origin(&url, &task.realm)) {
+            headers.push(("authorization".into(), HeaderValue::Secret(basic)));
+        }
+        let body = match request.form {
+            Some(form) => {
+                let kind = HeaderValue::Plain("application/x-www-form-urlencoded".into());
+                headers.push(("content-type".into(), kind));
+                form.reveal().as_bytes().to_vec()
+            }
+            None => Vec::new(),
+        };
+        if let Task::Token(task) = &mut self.job_mut(id).task {
+            task.is_refresh = refresh_token.is_some();
+        }
+        Some(Draft {
+            method: request.method,
+            url,
+            headers,
+            body,
+            body_bytes_max: self.settings.token_bytes_max,
+        })
+    }
+
+    /// Takes slot and permit, starts the attempt's clock, and hands the request out.
+    fn send(&mut self, endpoint: EndpointId, id: JobId, op: OpId, draft: Draft) -> HttpRequest {
+        let now = self.now.mono;
+        let attempt = self.attempt_timeout(id);
+        let job = self.job_mut(id);
+        let deadline = *job.attempt_deadline.get_or_insert(now.after(attempt));
+        job.phase = Phase::InFlight(op);
+        let timeout = deadline.since(now);
+        let in_flight_max = self.settings.in_flight_max;
+        let state = &mut self.endpoints[endpoint];
+        state.budget.take(now);
+        state.n_in_flight += 1;
+        assert!(
+            state.n_in_flight <= in_flight_max,
+            "a slot is taken only when one is free"
+        );
+        let (pool, api_url) = (Arc::clone(&state.pool), Arc::clone(&state.api_url));
+        let overdue = now.after(timeout + DEADLINE_MARGIN);
+        self.start_op(op, endpoint, Work::Exchange(Some(id)), overdue);
+        self.observe(RegistryOutcome::RequestSent { endpoint: api_url });
+        HttpRequest {
+            pool,
+            method: draft.method,
+            url: draft.url,
+            headers: draft.headers,
+            body: draft.body,
+            body_bytes_max: draft.body_bytes_max,
+            timeout,
+        }
+    }
+
+    fn send_credential(&mut self, op: OpId, key: CredentialKey) -> Effect {
+        let overdue = self.now.mono.after(self.settings.credential_timeout);
+        self.start_op(op, key.0, Work::Credential(key.1.clone()), overdue);
+        Effect::ReadCredential(op, key.1)
+    }
+
+    /// True when a reading of the credential was given up and has not ended yet.
+    fn is_being_read(&self, key: &CredentialKey) -> bool {
+        self.ops.values().any(|operation| {
+            operation.endpoint == key.0
+                && matches!(&operation.work, Work::Credential(source) if *source == key.1)
+        })
+    }
+
+    fn start_op(&mut self, op: OpId, endpoint: EndpointId, work: Work, overdue: Time) {
+        self.timers.arm(Timer::Op(op), overdue);
+        let operation = Operation {
+            endpoint,
+            work,
+            sent: self.now.mono,
+            phase: OpPhase::Running,
+        };
+        self.ops.insert(op, operation);
+    }
+
+    fn end_op(&mut self, op: OpId) -> Option<Operation> {
+        self.timers.disarm(Timer::Op(op));
+        self.ops.remove(&op)
+    }
+
+    /// Frees the slot of a request that was completed, and opens the endpoint if that was what closed it.
+    fn give_slot(&mut self, operation: &Operation, end: RequestEnd) {
+        let duration = self.now.mono.since(operation.sent);
+        let id = operation.endpoint;
+        let endpoint = &mut self.endpoints[id];
+        assert!(endpoint.n_in_flight > 0, "a slot is given back once");
+        endpoint.n_in_flight -= 1;
+        let api_url = Arc::clone(&endpoint.api_url);
+        if operation.is_stalled() {
+            endpoint.n_stalled -= 1;
+            if endpoint.n_stalled == 0 {
+                let endpoint = Arc::clone(&api_url);
+                self.outcomes
+                    .push_back(RegistryOutcome::Reopened { endpoint });
+            }
+        }
+        self.sendable.insert(id);
+        self.observe(RegistryOutcome::RequestFinished {
+            endpoint: api_url,
+            end,
+            duration,
+        });
+    }
+
+    /// An operation is overdue: it is cancelled and its attempt has failed. If it does not even end
+    /// then, its endpoint is closed until it does.
+    pub(super) fn on_overdue(&mut self, op: OpId) {
+        let grace_end = self.now.mono.after(CANCEL_GRACE);
+        let Some(operation) = self.ops.get_mut(&op) else {
+            return;
+        };
+        let endpoint = operation.endpoint;
+        match operation.phase {
+            OpPhase::Running => {
+                operation.phase = OpPhase::Cancelled;
+                self.timers.arm(Timer::Op(op), grace_end);
+                self.cancels.push_back(op);
+                match &mut operation.work {
+                    Work::Exchange(job) => {
+                        if let Some(id) = job.take() {
+                            self.retry(id, &overdue_refusal());
+                        }
+                    }
+                    Work::Credential(source) => {
+                        let key = (endpoint, source.clone());
+                        let reason = "the credential was not read in time";
+                        self.on_credential(&key, Err(reason.into()));
+                    }
+                }
+            }
+            OpPhase::Cancelled => {
+                operation.phase = OpPhase::Stalled;
+                if matches!(operation.work, Work::Exchange(_)) {
+                    self.close(endpoint);
+                }
+            }
+            OpPhase::Stalled => {}
+        }
+    }
+
+    /// Closes an endpoint: everything that waits for it fails with the reason.
+    fn close(&mut self, id: EndpointId) {
+        let endpoint = &mut self.endpoints[id];
+        endpoint.n_stalled += 1;
+        let is_news = endpoint.n_stalled == 1;
+        let api_url = Arc::clone(&endpoint.api_url);
+        if is_news {
+            self.outcomes
+                .push_back(RegistryOutcome::Stalled { endpoint: api_url });
+        }
+        self.fail_waiting(id, &stalled_refusal());
+    }
+
+    /// Fails every lookup of an endpoint that has no request in flight.
+    pub(super) fn fail_waiting(&mut self, id: EndpointId, refusal: &Refusal) {
+        let waiting: Vec<JobId> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| {
+                !matches!(job.phase, Phase::InFlight(_))
+                    && self.repositories[&job.repository].key.endpoint == id
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for job in waiting {
+            if self.jobs.contains_key(&job) {
+                self.fail(job, refusal);
+            }
+        }
+        let endpoint = &mut self.endpoints[id];
+        endpoint.begun.clear();
+        endpoint.fresh.clear();
+    }
+
+    fn attempt_timeout(&self, id: JobId) -> Duration {
+        match self.jobs[&id].task {
+            Task::Listing(_) => self.settings.tag_timeout,
+            Task::Facts(_) => self.settings.manifest_timeout,
+            Task::Token(_) => self.settings.token_timeout,
+        }
+    }
+}
+
+/// True when both URLs have one origin.
+fn has_origin(one: &str, other: &str) -> bool {
+    url::split(one)
+        .zip(url::split(other))
+        .is_some_and(|(one, other)| one.has_origin_of(&other))
+}
+
+fn overdue_refusal() -> Refusal {
+    Refusal {
+        kind: Kind::Transient,
+        is_retryable: true,
+        retry_after: None,
+        detail: "no answer in time".into(),
+    }
+}
+
+pub(super) fn stalled_refusal() -> Refusal {
+    let detail: Box<str> = "an earlier request to it never ended".into();
+    Refusal::lasting(Kind::Stalled, detail)
+}

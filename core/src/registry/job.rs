@@ -1,0 +1,179 @@
+//! A lookup under way: a listing, the facts of a tag, or a token. It is a sequence of exchanges, each
+//! with its own attempts.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use super::facts::FactsKey;
+use super::inspection::Inspection;
+use super::listing::ListingBuilder;
+use super::login::Login;
+use super::repository::RepositoryId;
+use crate::id::OpId;
+use crate::time::Time;
+
+/// Names a lookup within one core; never reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct JobId(pub(super) u64);
+
+/// One lookup.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) repository: RepositoryId,
+    pub(super) task: Task,
+    pub(super) phase: Phase,
+    /// Failed attempts of the present exchange (of the whole listing).
+    pub(super) n_failed: u32,
+    /// When the present attempt ends, once its first request was sent.
+    pub(super) attempt_deadline: Option<Time>,
+    /// The login to use.
+    pub(super) login: JobLogin,
+    /// How often the present exchange was challenged.
+    pub(super) n_challenged: u8,
+    /// What the last request carried.
+    pub(super) shown: Shown,
+    /// A token was fetched since the present exchange began.
+    pub(super) has_fresh_token: bool,
+    /// Where a redirect leads, and how many there were.
+    pub(super) hop: Option<Hop>,
+}
+
+/// What a lookup is for, with its progress.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// Reads a tag list page by page.
+    Listing(Box<ListingTask>),
+    /// Reads what is to be known about a tag.
+    Facts(Box<FactsTask>),
+    /// Fetches a token.
+    Token(Box<TokenTask>),
+}
+
+#[derive(Debug)]
+pub(super) struct ListingTask {
+    /// The page to read next.
+    pub(super) url: String,
+    /// Fingerprints of the pages asked for: each is read once.
+    pub(super) seen: BTreeSet<u64>,
+    pub(super) builder: ListingBuilder,
+}
+
+#[derive(Debug)]
+pub(super) struct FactsTask {
+    pub(super) key: FactsKey,
+    pub(super) stage: Stage,
+    pub(super) inspection: Inspection,
+}
+
+/// What is asked for next about a tag.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// The digest alone.
+    Head,
+    /// The manifest by tag.
+    Tag,
+    /// A manifest by digest.
+    Manifest(String),
+    /// A config blob.
+    Config(String),
+}
+
+#[derive(Debug)]
+pub(super) struct TokenTask {
+    pub(super) realm: Box<str>,
+    pub(super) service: Box<str>,
+    /// The login to ask with.
+    pub(super) asker: Option<Arc<Login>>,
+    /// The request carries a refresh token.
+    pub(super) is_refresh: bool,
+}
+
+/// What a lookup waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// A slot: it stands in its endpoint's queue.
+    Queued,
+    /// The answer to a request.
+    InFlight(OpId),
+    /// A credential.
+    AwaitingCredential,
+    /// A token.
+    AwaitingToken,
+    /// The end of a sleep.
+    Backoff,
+}
+
+/// Who a lookup is towards its registry.
+#[derive(Debug)]
+pub(super) enum JobLogin {
+    /// Not asked for yet.
+    Unresolved,
+    /// Nobody.
+    Anonymous,
+    /// This one, until the lookup ends.
+    Known(Arc<Login>),
+}
+
+impl JobLogin {
+    pub(super) fn as_login(&self) -> Option<&Arc<Login>> {
+        match self {
+            Self::Unresolved | Self::Anonymous => None,
+            Self::Known(login) => Some(login),
+        }
+    }
+}
+
+impl From<Option<Arc<Login>>> for JobLogin {
+    fn from(login: Option<Arc<Login>>) -> Self {
+        login.map_or(Self::Anonymous, Self::Known)
+    }
+}
+
+/// What a request carried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shown {
+    /// No authorization.
+    Nothing,
+    /// User and password.
+    Basic,
+    /// A token that was there before.
+    KeptToken,
+    /// A token fetched for this exchange.
+    FreshToken,
+}
+
+#[derive(Debug)]
+pub(super) struct Hop {
+    pub(super) url: String,
+    pub(super) n_hops: u8,
+}
+
+impl Job {
+    pub(super) fn new(repository: RepositoryId, task: Task) -> Self {
+        Self {
+            repository,
+            task,
+            phase: Phase::Queued,
+            n_failed: 0,
+            attempt_deadline: None,
+            login: JobLogin::Unresolved,
+            n_challenged: 0,
+            shown: Shown::Nothing,
+            has_fresh_token: false,
+            hop: None,
+        }
+    }
+
+    /// Makes ready for the next exchange of the same lookup.
+    pub(super) fn begin_exchange(&mut self) {
+        self.n_challenged = 0;
+        self.has_fresh_token = false;
+        self.hop = None;
+        if !matches!(self.task, Task::Listing(_)) {
+            self.n_failed = 0;
+            self.attempt_deadline = None;
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The `Link` header that leads from one page of a tag list to the next (RFC 8288).
+
+use alloc::string::String;
+
+use super::url;
+
+/// The absolute URL of the next page, given the URL just requested and the values of its `Link`
+/// headers; `Ok(None)` when the listing is complete (`registry.md` 6.1).
+///
+/// A link counts when its `rel` names `next`, or when it has no `rel`. A value without angle
+/// brackets is read as the bare URL. The target is kept byte for byte.
+///
+/// # Errors
+/// [`LinkError`] when there is a next page but it may not be followed.
+pub fn next_page<'a>(
+    requested: &str,
+    values: impl Iterator<Item = &'a str>,
+) -> Result<Option<String>, LinkError> {
+    for value in values {
+        if let Some(target) = next_target(value) {
+            let next = url::resolve(requested, target).ok_or(LinkError::Unreadable)?;
+            let is_same_origin = url::split(requested)
+                .zip(url::split(&next))
+                .is_some_and(|(a, b)| a.has_origin_of(&b));
+            if !is_same_origin {
+                return Err(LinkError::ForeignOrigin);
+            }
+            return Ok(Some(next));
+        }
+    }
+    Ok(None)
+}
+
+/// Why a next page is not followed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkError {
+    /// The target is no URL.
+    Unreadable,
+    /// The target lies on another scheme, host or port (D-26).
+    ForeignOrigin,
+}
+
+impl core::fmt::Display for LinkError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Unreadable => "the Link header of a page names no readable URL",
+            Self::ForeignOrigin => "the Link header of a page leads to another server",
+        })
+    }
+}
+
+impl core::error::Error for LinkError {}
+
+/// The target of the first link in `value` that leads to the next page.
+fn next_target(value: &str) -> Option<&str> {
+    let mut rest = value.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    if !rest.starts_with('<') {
+        let target = rest.split(';').next().unwrap_or(rest).trim();
+        return (!target.is_empty()).then_some(target);
+    }
+    while let Some(open) = rest.strip_prefix('<') {
+        let (target, tail) = open.split_once('>')?;
+        let (is_next, tail) = scan_parameters(tail);
+        if is_next {
+            return Some(target.trim());
+        }
+        rest = tail;
+    }
+    None
+}
+
+/// Reads the parameters behind a target up to the comma that ends the link. Returns whether the link
+/// counts as next, and what follows the comma, at its first `<`.
+fn scan_parameters(text: &str) -> (bool, &str) {
+    let mut rel: Option<bool> = None;
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start();
+        if let Some(tail) = rest.strip_prefix(',') {
+            return (
+                rel.unwrap_or(true),
+                tail.trim_start_matches([' ', '\t', ',']),
+            );
+        }
+        let Some(tail) = rest.strip_prefix(';') else {
+            // The end, or an irregularity: nothing behind it is trusted.
+            return (rel.unwrap_or(true), "");
+        };
+        let tail = tail.trim_start();
+        let (name, after) = tail.split_at(tail.find(['=', ';', ',']).unwrap_or(tail.len()));
+        let (value, after) = match after.strip_prefix('=') {
+            Some(value) => split_value(value.trim_start()),
+            None => ("", after),
+        };
+        // Only the first `rel` of a link counts (RFC 8288, 3.3).
+        if name.trim().eq_ignore_ascii_case("rel") && rel.is_none() {
+            rel = Some(
+                value
+                    .split_ascii_whitespace()
+                    .any(|word| word.eq_ignore_ascii_case("next")),
+            );
+        }
+        rest = after;
+    }
+}
+
+/// Splits a parameter's value, quoted or not, from what follows it.
+fn split_value(text: &str) -> (&str, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (value, rest) = text.split_at(text.find([';', ',']).unwrap_or(text.len()));
+        return (value.trim(), rest);
+    };
+    let mut is_escaped = false;
+    for (at, byte) in quoted.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => return (&quoted[..at], &quoted[at + 1..]),
+            _ => {}
+        }
+    }
+    (quoted, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PAGE: &str = "https://reg.example/v2/org/app/tags/list";
+
+    #[test]
+    fn the_link_with_rel_next_is_found_among_others() {
+        for (value, expected) in [
+            (
+                "</p?a=1>; rel=\"prev\", </p?a=2>; title=\"x, y; z\"; rel=\"last next\"",
+                Some("/p?a=2"),
+            ),
+            ("</p?a=1>; title=\"rel=next\"; rel=prev", None),
+            ("</p?a=1,2;3>;rel=NEXT", Some("/p?a=1,2;3")),
+            ("</p>", Some("/p")),
+            ("/p?a=2; rel=next", Some("/p?a=2")),
+            ("</p", None),
+            ("<>; rel=prev, </q>; rel=next", Some("/q")),
+        ] {
+            assert_eq!(next_target(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_next_page_elsewhere_is_refused() {
+        let follow = |value| next_page(PAGE, core::iter::once(value));
+        assert_eq!(
+            follow("<https://evil.example/x>; rel=next"),
+            Err(LinkError::ForeignOrigin)
+        );
+        assert_eq!(
+            follow("<http://reg.example/x>; rel=next"),
+            Err(LinkError::ForeignOrigin)
+        );
+        assert_eq!(follow("</a b>; rel=next"), Err(LinkError::Unreadable));
+        assert_eq!(
+            follow("<https://reg.example:443/x>; rel=next").map(|next| next.is_some()),
+            Ok(true)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_panics(value in "[<>;,=\"\\\\ a-z/?é]{0,60}") {
+            drop(next_page(PAGE, core::iter::once(value.as_str())));
+        }
+    }
+}

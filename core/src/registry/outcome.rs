@@ -1,0 +1,178 @@
+//! What lookups end with, and what is told to observers.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use super::credential::CredentialSource;
+use super::inspection::{FactsKind, TagFacts};
+use super::repository::RepositoryId;
+use crate::http::TransportKind;
+use crate::time::Time;
+
+/// Names whoever waits for a lookup; chosen by the owner of the waiters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct WaiterId(pub u64);
+
+/// Why a lookup failed: a class that decides and a sentence for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LookupFailure {
+    /// The class.
+    pub kind: LookupFailureKind,
+    /// Names registry and repository, what happened and what to do. Holds no secret.
+    pub detail: Box<str>,
+}
+
+impl fmt::Display for LookupFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl core::error::Error for LookupFailure {}
+
+/// Classes of failed lookups.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LookupFailureKind {
+    /// The registry asks to be left alone (429, 503 with `Retry-After`).
+    Throttled,
+    /// A failure that may pass (5xx, time-outs, broken connections), in every attempt.
+    Transient,
+    /// Nobody answers there: name, port or TLS.
+    Unreachable,
+    /// We may not read it (401, 403).
+    Denied,
+    /// It is not there (404); for facts of a tag this concerns the tag only.
+    Missing,
+    /// The answer cannot be used; another attempt would bring the same.
+    Malformed,
+    /// The credential could not be read or used.
+    Credential,
+    /// A bound of ours was reached: pages, tags, queue.
+    Overflow,
+    /// The registry is closed: an earlier request never ended, not even when cancelled (A9).
+    Stalled,
+}
+
+impl LookupFailureKind {
+    /// The class as a word in reasons, logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Transient => "transient",
+            Self::Unreachable => "unreachable",
+            Self::Denied => "denied",
+            Self::Missing => "missing",
+            Self::Malformed => "malformed",
+            Self::Credential => "credential",
+            Self::Overflow => "overflow",
+            Self::Stalled => "stalled",
+        }
+    }
+
+    /// What a reader of the failure may do about it.
+    pub(crate) const fn advice(self) -> &'static str {
+        match self {
+            Self::Throttled => {
+                "it is left alone until it answers again; log in, or raise the interval"
+            }
+            Self::Transient => "it is tried again at the next check",
+            Self::Unreachable => "check the registry's address, port and certificate",
+            Self::Denied => {
+                "check the credentials for this registry and their rights on the repository"
+            }
+            Self::Missing => "check the name of the image",
+            Self::Malformed => "check that api_url leads to a registry of API version 2",
+            Self::Credential => "check where the credential comes from",
+            Self::Overflow => "raise the bound, or narrow what is looked up",
+            Self::Stalled => "it is asked again once the hanging request has ended",
+        }
+    }
+}
+
+/// What happened inside the registry room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RegistryOutcome {
+    /// A shared listing ended.
+    ListingFinished {
+        /// Of which repository.
+        repository: RepositoryId,
+        /// The list differs from the one kept before, or is the first.
+        changed: bool,
+        /// With success the listing is kept and can be read.
+        result: Result<(), LookupFailure>,
+        /// Who waited, in order.
+        waiters: Vec<WaiterId>,
+    },
+    /// A shared lookup of a tag ended.
+    FactsFinished {
+        /// In which repository.
+        repository: RepositoryId,
+        /// Which tag.
+        tag: Box<str>,
+        /// What it was for.
+        kind: FactsKind,
+        /// The facts. A failure of kind `Missing` or `Malformed` concerns this tag only.
+        result: Result<TagFacts, LookupFailure>,
+        /// Who waited, in order.
+        waiters: Vec<WaiterId>,
+    },
+    /// A credential could not be read or used; lookups that need it fail with the same reason.
+    CredentialFailed {
+        /// Name of the endpoint it is for.
+        endpoint: Arc<str>,
+        /// Where it comes from.
+        source: CredentialSource,
+        /// Why; holds no secret.
+        reason: Box<str>,
+    },
+    /// Observation: a request was handed out.
+    RequestSent {
+        /// API URL of the endpoint.
+        endpoint: Arc<str>,
+    },
+    /// Observation: a request ended.
+    RequestFinished {
+        /// API URL of the endpoint.
+        endpoint: Arc<str>,
+        /// How.
+        end: RequestEnd,
+        /// From hand-out to completion.
+        duration: Duration,
+    },
+    /// Observation: a failed attempt will be followed by another.
+    Retried {
+        /// API URL of the endpoint.
+        endpoint: Arc<str>,
+        /// Why the attempt failed.
+        kind: LookupFailureKind,
+    },
+    /// The endpoint is left alone until then.
+    Throttled {
+        /// API URL of the endpoint.
+        endpoint: Arc<str>,
+        /// The end of the window.
+        until: Time,
+    },
+    /// A request of the endpoint never ended: the endpoint is closed (A9).
+    Stalled {
+        /// API URL of the endpoint.
+        endpoint: Arc<str>,
+    },
+    /// The hanging request has ended: the endpoint is open again.
+    Reopened {
+        /// API URL of the endpoint.
+        endpoint: Arc<str>,
+    },
+}
+
+/// How a request ended, for metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RequestEnd {
+    /// With a response of this status.
+    Status(u16),
+    /// Without a whole response.
+    Transport(TransportKind),
+}

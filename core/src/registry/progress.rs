@@ -1,0 +1,525 @@
+//! Lookups move on: what each answer means for the lookup that asked.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use super::digest::ManifestDigest;
+use super::endpoint::EndpointId;
+use super::exchange::stalled_refusal;
+use super::facts::{FactsKey, tag_set};
+use super::inspection::{InspectionStep, TagFacts};
+use super::job::{Hop, Job, JobId, Phase, Stage, Task};
+use super::outcome::{LookupFailure, LookupFailureKind as Kind, RegistryOutcome};
+use super::reply::{Refusal, Reply, judge, judge_status};
+use super::timers::Timer;
+use super::{Registry, backoff, link, token, url};
+use crate::http::{HttpOutcome, HttpResponse, Method};
+use crate::keyed::fingerprint;
+use crate::time::Time;
+
+/// Most redirects of one exchange.
+const HOPS_MAX: u8 = 10;
+
+impl Registry {
+    pub(super) fn job_mut(&mut self, id: JobId) -> &mut Job {
+        self.jobs.get_mut(&id).expect("the lookup is under way")
+    }
+
+    /// Lets a new lookup in: at the end of its endpoint's queue, or not at all.
+    pub(super) fn admit(&mut self, id: JobId) {
+        let endpoint = self.endpoint_id(id);
+        let queue_max = self.settings.queue_max;
+        let state = &mut self.endpoints[endpoint];
+        if state.n_queued() >= queue_max {
+            let detail = format!("{queue_max} lookups wait for it already");
+            self.fail(id, &Refusal::lasting(Kind::Overflow, detail));
+        } else if self.is_open(id, endpoint) {
+            self.endpoints[endpoint].fresh.push_back(id);
+            self.sendable.insert(endpoint);
+        }
+    }
+
+    /// Lets a lookup go on, ahead of those that have not begun.
+    pub(super) fn enqueue_begun(&mut self, id: JobId) {
+        if !self.jobs.contains_key(&id) {
+            return;
+        }
+        let endpoint = self.endpoint_id(id);
+        if self.is_open(id, endpoint) {
+            self.job_mut(id).phase = Phase::Queued;
+            self.endpoints[endpoint].begun.push_back(id);
+            self.sendable.insert(endpoint);
+        }
+    }
+
+    /// Fails the lookup when its endpoint is closed, or throttled for longer than is waited for.
+    fn is_open(&mut self, id: JobId, endpoint: EndpointId) -> bool {
+        let now = self.now.mono;
+        let state = &self.endpoints[endpoint];
+        if state.is_closed() {
+            self.fail(id, &stalled_refusal());
+            return false;
+        }
+        let window_max = now.after(self.settings.throttle_wait_max);
+        if let Some(until) = state.throttle_end(now).filter(|until| *until > window_max) {
+            self.fail(id, &throttled_refusal(until.since(now)));
+            return false;
+        }
+        true
+    }
+
+    /// A throttle window ended, or a permit is there.
+    pub(super) fn on_endpoint_due(&mut self, id: EndpointId) {
+        let now = self.now.mono;
+        if let Some(endpoint) = self.endpoints.find_mut(id) {
+            if endpoint.throttle_end(now).is_none() {
+                endpoint.throttled_until = None;
+            }
+            self.sendable.insert(id);
+            self.forget_endpoint_if_unused(id);
+        }
+    }
+
+    pub(super) fn on_answer(&mut self, id: JobId, outcome: HttpOutcome) {
+        if !self.jobs.contains_key(&id) {
+            return;
+        }
+        let is_token = matches!(self.jobs[&id].task, Task::Token(_));
+        match judge(outcome) {
+            Reply::Found(response) => self.on_found(id, &response),
+            Reply::Moved(place) => self.on_moved(id, &place),
+            Reply::Challenged(response) if is_token => {
+                self.on_refused(id, &judge_status(&response));
+            }
+            Reply::Challenged(response) => self.on_challenged(id, &response),
+            Reply::Refused(refusal) => self.on_refused(id, &refusal),
+        }
+    }
+
+    fn on_found(&mut self, id: JobId, response: &HttpResponse) {
+        match &self.jobs[&id].task {
+            Task::Listing(_) => self.on_page(id, response),
+            Task::Facts(_) => self.on_document(id, response),
+            Task::Token(task) => {
+                let method = if task.is_refresh {
+                    Method::Post
+                } else {
+                    Method::Get
+                };
+                match token::read_response(method, &response.body) {
+                    Ok(issued) => self.on_token(id, issued),
+                    Err(error) => {
+                        self.fail(id, &Refusal::lasting(Kind::Malformed, error.to_string()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_page(&mut self, id: JobId, response: &HttpResponse) {
+        let pages_max = self.settings.pages_max as usize;
+        let job = self.job_mut(id);
+        let requested = job.hop.as_ref().map(|hop| hop.url.clone());
+        let Task::Listing(task) = &mut job.task else {
+            return;
+        };
+        let requested = requested.unwrap_or_else(|| task.url.clone());
+        if let Err(error) = task.builder.read_page(&response.body) {
+            let kind = match error {
+                super::listing::PageError::Malformed => Kind::Malformed,
+                super::listing::PageError::TooManyTags(_) => Kind::Overflow,
+            };
+            self.fail(id, &Refusal::lasting(kind, error.to_string()));
+            return;
+        }
+        task.seen.insert(fingerprint(task.url.as_bytes()));
+        match link::next_page(&requested, response.headers_named("link")) {
+            Err(error) => self.fail(id, &Refusal::lasting(Kind::Malformed, error.to_string())),
+            Ok(None) => self.finish_listing(id),
+            Ok(Some(next)) => {
+                let is_known = task.seen.contains(&fingerprint(next.as_bytes()));
+                let n_pages = task.seen.len();
+                task.url = next;
+                if is_known {
+                    let detail = "its pages lead back to a page that was read already";
+                    self.fail(id, &Refusal::lasting(Kind::Malformed, detail));
+                } else if n_pages >= pages_max {
+                    let detail = format!("its tag list has more than {pages_max} pages");
+                    self.fail(id, &Refusal::lasting(Kind::Overflow, detail));
+                } else {
+                    self.job_mut(id).begin_exchange();
+                    self.enqueue_begun(id);
+                }
+            }
+        }
+    }
+
+    fn finish_listing(&mut self, id: JobId) {
+        let now = self.now;
+        let job = self.jobs.remove(&id).expect("the lookup is under way");
+        let Task::Listing(task) = job.task else {
+            return;
+        };
+        let listing = task.builder.finish(now);
+        let repository = self.repository_mut(job.repository);
+        let changed = repository.fingerprint != Some(listing.fingerprint());
+        repository.fingerprint = Some(listing.fingerprint());
+        repository.failure = None;
+        repository.listing_job = None;
+        let waiters = core::mem::take(&mut repository.waiters);
+        if changed && self.facts.has_any(job.repository) {
+            let tags = tag_set(listing.tags());
+            self.facts
+                .retain_tags(job.repository, |tag| tags.contains(tag));
+        }
+        self.keep_listing(job.repository, listing);
+        self.outcomes.push_back(RegistryOutcome::ListingFinished {
+            repository: job.repository,
+            changed,
+            result: Ok(()),
+            waiters,
+        });
+    }
+
+    fn on_document(&mut self, id: JobId, response: &HttpResponse) {
+        let job = self.job_mut(id);
+        let Task::Facts(task) = &mut job.task else {
+            return;
+        };
+        let content_type = response.header("content-type");
+        let key = task.key.clone();
+        let step = match &task.stage {
+            Stage::Head => {
+                let digest = response
+                    .header("docker-content-digest")
+                    .and_then(ManifestDigest::parse);
+                match digest.and_then(|digest| self.known_facts(&key, digest)) {
+                    Some(facts) => self.finish_facts(id, &key, Ok(facts)),
+                    None => self.ask_by_get(id),
+                }
+                return;
+            }
+            Stage::Tag => {
+                let digest = ManifestDigest::of(&response.body);
+                if let Some(facts) = self.known_facts(&key, digest) {
+                    self.finish_facts(id, &key, Ok(facts));
+                    return;
+                }
+                let Task::Facts(task) = &mut self.job_mut(id).task else {
+                    return;
+                };
+                task.inspection.on_manifest(content_type, &response.body)
+            }
+            Stage::Manifest(_) => task.inspection.on_manifest(content_type, &response.body),
+            Stage::Config(_) => task.inspection.on_config(&response.body),
+        };
+        let next = match step {
+            InspectionStep::Done(facts) => {
+                self.facts.learn(key.kind, &key.platforms, &facts);
+                self.finish_facts(id, &key, Ok(facts));
+                return;
+            }
+            InspectionStep::Corrupt => {
+                let refusal = Refusal {
+                    kind: Kind::Transient,
+                    is_retryable: true,
+                    retry_after: None,
+                    detail: "a content does not have the digest that it was asked for by".into(),
+                };
+                self.retry(id, &refusal);
+                return;
+            }
+            InspectionStep::Manifest(digest) => Stage::Manifest(digest),
+            InspectionStep::Config(digest) => Stage::Config(digest),
+        };
+        self.begin_stage(id, next);
+    }
+
+    /// The server does not tell the digest alone: the manifest is asked for.
+    fn ask_by_get(&mut self, id: JobId) {
+        self.begin_stage(id, Stage::Tag);
+    }
+
+    fn begin_stage(&mut self, id: JobId, stage: Stage) {
+        let job = self.job_mut(id);
+        if let Task::Facts(task) = &mut job.task {
+            task.stage = stage;
+        }
+        job.begin_exchange();
+        self.enqueue_begun(id);
+    }
+
+    /// Facts of a digest that are known already: what the tag had before, or another tag has.
+    fn known_facts(&mut self, key: &FactsKey, digest: ManifestDigest) -> Option<TagFacts> {
+        let kept = self.facts.find(key).and_then(|entry| entry.kept.clone());
+        kept.filter(|facts| facts.digest() == digest)
+            .or_else(|| self.facts.known(digest, key.kind, &key.platforms))
+    }
+
+    fn finish_facts(&mut self, id: JobId, key: &FactsKey, result: Result<TagFacts, LookupFailure>) {
+        self.jobs.remove(&id);
+        let Some(entry) = self.facts.find_mut(key) else {
+            return;
+        };
+        entry.job = None;
+        entry.failure = result.as_ref().err().cloned();
+        if let Ok(facts) = &result {
+            entry.kept = Some(facts.clone());
+        }
+        let waiters = core::mem::take(&mut entry.waiters);
+        self.outcomes.push_back(RegistryOutcome::FactsFinished {
+            repository: key.repository,
+            tag: key.tag.clone(),
+            kind: key.kind,
+            result,
+            waiters,
+        });
+    }
+
+    fn on_moved(&mut self, id: JobId, place: &str) {
+        let job = &self.jobs[&id];
+        let is_refresh = matches!(&job.task, Task::Token(task) if task.is_refresh);
+        let n_hops = job.hop.as_ref().map_or(0, |hop| hop.n_hops) + 1;
+        let base = self.asked_url(id);
+        let next = url::resolve(&base, place).filter(|next| {
+            let is_downgrade = url::split(&base).is_some_and(|base| base.is_https)
+                && url::split(next).is_some_and(|next| !next.is_https);
+            !is_downgrade
+        });
+        let detail = match next {
+            Some(url) if n_hops <= HOPS_MAX && !is_refresh => {
+                self.job_mut(id).hop = Some(Hop { url, n_hops });
+                self.enqueue_begun(id);
+                return;
+            }
+            Some(_) if is_refresh => "the token server redirects a request that holds a secret",
+            Some(_) => "the server redirects too often",
+            None => "the server redirects to no URL that may be followed",
+        };
+        self.fail(id, &Refusal::lasting(Kind::Malformed, detail));
+    }
+
+    /// The URL that the last request of a lookup went to; of a redirect it is the base.
+    fn asked_url(&self, id: JobId) -> String {
+        let job = &self.jobs[&id];
+        if let Some(hop) = &job.hop {
+            return hop.url.clone();
+        }
+        let repository = &self.repositories[&job.repository].key;
+        let api_url = &self.endpoints[repository.endpoint].api_url;
+        match &job.task {
+            Task::Listing(task) => task.url.clone(),
+            Task::Facts(task) => {
+                let path = match &task.stage {
+                    Stage::Head | Stage::Tag => format!("manifests/{}", task.key.tag),
+                    Stage::Manifest(digest) => format!("manifests/{digest}"),
+                    Stage::Config(digest) => format!("blobs/{digest}"),
+                };
+                url::join_api(api_url, &format!("/v2/{}/{path}", repository.name))
+            }
+            Task::Token(task) => task.realm.to_string(),
+        }
+    }
+
+    fn on_refused(&mut self, id: JobId, refusal: &Refusal) {
+        let job = self.job_mut(id);
+        let repository = job.repository;
+        match &mut job.task {
+            Task::Facts(task) if matches!(task.stage, Stage::Head) => {
+                // Some servers know no HEAD; what they say to a GET is what counts.
+                if matches!(refusal.kind, Kind::Malformed | Kind::Missing) {
+                    self.ask_by_get(id);
+                    return;
+                }
+            }
+            Task::Token(task) if task.is_refresh && !refusal.is_retryable => {
+                let repository = self.repository_mut(repository);
+                if repository.refresh_token.take().is_some() {
+                    // A refresh token that the server once volunteered no longer holds.
+                    self.enqueue_begun(id);
+                    return;
+                }
+            }
+            Task::Listing(_) | Task::Facts(_) | Task::Token(_) => {}
+        }
+        if refusal.kind == Kind::Denied {
+            self.deny(id, refusal);
+        } else {
+            self.retry(id, refusal);
+        }
+    }
+
+    /// Another attempt after a sleep, or the end (`registry.md` 6.2).
+    pub(super) fn retry(&mut self, id: JobId, refusal: &Refusal) {
+        let now = self.now.mono;
+        let subject = self.subject_of(id);
+        let endpoint = self.endpoint_id(id);
+        let (attempts_max, backoff) = match self.jobs[&id].task {
+            Task::Listing(_) => (self.settings.tag_attempts, backoff::Backoff::REGISTRY),
+            Task::Facts(_) => (self.settings.manifest_attempts, backoff::Backoff::REGISTRY),
+            Task::Token(_) => (self.settings.token_attempts, self.settings.token_backoff),
+        };
+        let seed = self.seed;
+        let job = self.job_mut(id);
+        let sleep = backoff.sleep_after(job.n_failed, seed, subject.as_bytes());
+        job.n_failed += 1;
+        let n_failed = job.n_failed;
+        if refusal.kind == Kind::Throttled {
+            self.throttle(endpoint, now.after(refusal.retry_after.unwrap_or(sleep)));
+        }
+        let throttle_end = self.endpoints[endpoint].throttle_end(now);
+        let window_max = now.after(self.settings.throttle_wait_max);
+        let is_window_long = throttle_end.is_some_and(|until| until > window_max);
+        if !refusal.is_retryable || n_failed >= attempts_max || is_window_long {
+            self.fail(id, refusal);
+            return;
+        }
+        let job = self.job_mut(id);
+        job.attempt_deadline = None;
+        job.n_challenged = 0;
+        job.has_fresh_token = false;
+        job.hop = None;
+        job.phase = Phase::Backoff;
+        let api_url = Arc::clone(&self.endpoints[endpoint].api_url);
+        self.observe(RegistryOutcome::Retried {
+            endpoint: api_url,
+            kind: refusal.kind,
+        });
+        let until = now.after(sleep).max(throttle_end.unwrap_or(now));
+        if until > now {
+            self.timers.arm(Timer::Job(id), until);
+        } else {
+            self.enqueue_begun(id);
+        }
+    }
+
+    /// Leaves an endpoint alone until then, whatever the repository (S3).
+    fn throttle(&mut self, id: EndpointId, until: Time) {
+        let now = self.now.mono;
+        let endpoint = &mut self.endpoints[id];
+        if endpoint.throttled_until.is_some_and(|known| known >= until) || until <= now {
+            return;
+        }
+        endpoint.throttled_until = Some(until);
+        let api_url = Arc::clone(&endpoint.api_url);
+        self.timers.arm(Timer::Endpoint(id), until);
+        self.outcomes.push_back(RegistryOutcome::Throttled {
+            endpoint: api_url,
+            until,
+        });
+        let window = until.since(now);
+        if window > self.settings.throttle_wait_max {
+            // The one that was told so is still marked as in flight; its own attempt decides.
+            self.fail_waiting(id, &throttled_refusal(window));
+        }
+    }
+
+    /// Ends a lookup without a result; those who waited are told why.
+    pub(super) fn fail(&mut self, id: JobId, refusal: &Refusal) {
+        self.timers.disarm(Timer::Job(id));
+        let failure = self.describe(id, refusal);
+        let job = self.jobs.remove(&id).expect("the lookup is under way");
+        match job.task {
+            Task::Listing(_) => {
+                let repository = self.repository_mut(job.repository);
+                repository.listing_job = None;
+                repository.failure = Some(failure.clone());
+                let waiters = core::mem::take(&mut repository.waiters);
+                self.outcomes.push_back(RegistryOutcome::ListingFinished {
+                    repository: job.repository,
+                    changed: false,
+                    result: Err(failure),
+                    waiters,
+                });
+            }
+            Task::Facts(task) => self.finish_facts(id, &task.key, Err(failure)),
+            Task::Token(_) => {
+                let repository = self.repository_mut(job.repository);
+                repository.token_job = None;
+                let waiters = core::mem::take(&mut repository.token_waiters);
+                let refusal = Refusal {
+                    // What is missing at a token server is not the image.
+                    kind: if refusal.kind == Kind::Missing {
+                        Kind::Malformed
+                    } else {
+                        refusal.kind
+                    },
+                    is_retryable: false,
+                    retry_after: None,
+                    detail: format!("no token: {}", refusal.detail).into(),
+                };
+                for waiter in waiters {
+                    if self.jobs.contains_key(&waiter) {
+                        self.fail(waiter, &refusal);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Drops a lookup that nobody wants any more; its request is cancelled and keeps its slot until it
+    /// has ended.
+    pub(super) fn abandon(&mut self, id: JobId) {
+        self.timers.disarm(Timer::Job(id));
+        let Some(job) = self.jobs.remove(&id) else {
+            return;
+        };
+        if let Phase::InFlight(op) = job.phase
+            && let Some(operation) = self.ops.get_mut(&op)
+        {
+            operation.work = super::exchange::Work::Exchange(None);
+            self.cancels.push_back(op);
+        }
+    }
+
+    fn endpoint_id(&self, id: JobId) -> EndpointId {
+        self.repositories[&self.jobs[&id].repository].key.endpoint
+    }
+
+    /// What a lookup's jitter is keyed by.
+    fn subject_of(&self, id: JobId) -> String {
+        let job = &self.jobs[&id];
+        let repository = &self.repositories[&job.repository].key;
+        let api_url = &self.endpoints[repository.endpoint].api_url;
+        let what = match &job.task {
+            Task::Listing(_) => "tags",
+            Task::Facts(task) => &task.key.tag,
+            Task::Token(_) => "token",
+        };
+        format!("{api_url}/{} {what}", repository.name)
+    }
+
+    /// A sentence that names registry and repository, what happened and what to do.
+    fn describe(&self, id: JobId, refusal: &Refusal) -> LookupFailure {
+        let job = &self.jobs[&id];
+        let repository = &self.repositories[&job.repository].key;
+        let endpoint = &self.endpoints[repository.endpoint];
+        let what: Box<str> = match &job.task {
+            Task::Listing(_) => "cannot list the tags of".into(),
+            Task::Facts(task) => format!("cannot read tag {} of", task.key.tag).into(),
+            Task::Token(_) => "cannot get a token for".into(),
+        };
+        let detail = format!(
+            "{what} {} at registry {} ({}): {}; {}",
+            repository.name,
+            endpoint.settings().name,
+            endpoint.api_url,
+            refusal.detail,
+            refusal.kind.advice()
+        );
+        LookupFailure {
+            kind: refusal.kind,
+            detail: detail.into(),
+        }
+    }
+}
+
+fn throttled_refusal(window: Duration) -> Refusal {
+    Refusal::lasting(
+        Kind::Throttled,
+        format!("it asked to be left alone for {} s", window.as_secs()),
+    )
+}

@@ -1,0 +1,143 @@
+//! A repository on a registry, as seen with one credential: its listing, its clock, its token.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::challenge::Challenge;
+use super::credential::CredentialSource;
+use super::endpoint::EndpointId;
+use super::job::JobId;
+use super::listing::Listing;
+use super::outcome::{LookupFailure, WaiterId};
+use crate::secret::Secret;
+use crate::time::Time;
+
+/// Names a repository within one core; never reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RepositoryId(pub(super) u32);
+
+/// What makes two lookups one: credentials are part of it (D-03).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct RepositoryKey {
+    pub(super) endpoint: EndpointId,
+    /// The name on the wire.
+    pub(super) name: Box<str>,
+    pub(super) source: Option<CredentialSource>,
+}
+
+/// The state of a repository.
+#[derive(Debug)]
+pub(super) struct Repository {
+    pub(super) key: RepositoryKey,
+    /// How many users hold it.
+    pub(super) n_users: u32,
+    /// The last complete listing, unless memory was short.
+    pub(super) listing: Option<Box<Listing>>,
+    /// Of the last complete listing, also when it is no longer kept.
+    pub(super) fingerprint: Option<u64>,
+    /// Place of the listing in the order of use.
+    pub(super) used: u64,
+    /// When the last listing was started.
+    pub(super) started: Option<Time>,
+    /// Why the last listing failed, if it did.
+    pub(super) failure: Option<LookupFailure>,
+    /// The listing under way.
+    pub(super) listing_job: Option<JobId>,
+    /// Who waits for the listing under way, or for the one that is due soon.
+    pub(super) waiters: Vec<WaiterId>,
+    /// Set when it differs from the endpoint's.
+    pub(super) challenge: Option<Arc<Challenge>>,
+    pub(super) token: Option<Box<RepositoryToken>>,
+    pub(super) token_job: Option<JobId>,
+    /// Lookups that wait for the token under way.
+    pub(super) token_waiters: Vec<JobId>,
+    /// A refresh token that the server volunteered.
+    pub(super) refresh_token: Option<Secret>,
+}
+
+/// A bearer token and what it was issued for.
+#[derive(Debug)]
+pub(super) struct RepositoryToken {
+    pub(super) realm: Box<str>,
+    pub(super) service: Box<str>,
+    /// Of the login it was issued to; 0 for nobody.
+    pub(super) login: u64,
+    pub(super) token: Secret,
+    pub(super) renew_at: Time,
+}
+
+/// What a check that wants the listing is to do (`design.md` 4.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ListingPlan {
+    /// The kept one is fresh.
+    Keep,
+    /// The last one failed, and the next is not due yet.
+    Fail,
+    /// One is under way.
+    Join,
+    /// The next one is due soon: wait for it.
+    WaitUntil(Time),
+    /// Start one.
+    Start,
+}
+
+impl Repository {
+    pub(super) fn new(key: RepositoryKey) -> Self {
+        Self {
+            key,
+            n_users: 0,
+            listing: None,
+            fingerprint: None,
+            used: 0,
+            started: None,
+            failure: None,
+            listing_job: None,
+            waiters: Vec::new(),
+            challenge: None,
+            token: None,
+            token_job: None,
+            token_waiters: Vec::new(),
+            refresh_token: None,
+        }
+    }
+
+    /// A listing is due one interval after the last one started. A check joins the next one when that
+    /// is due within a tenth of the interval or overdue.
+    pub(super) fn plan(&self, now: Time, interval: Duration, once: bool) -> ListingPlan {
+        if self.listing_job.is_some() {
+            return ListingPlan::Join;
+        }
+        let Some(started) = self.started else {
+            return ListingPlan::Start;
+        };
+        let has_answer = self.failure.is_none() && self.listing.is_some();
+        if once && has_answer {
+            return ListingPlan::Keep;
+        }
+        let due = started.after(interval);
+        if due <= now {
+            ListingPlan::Start
+        } else if due.since(now) <= interval / 10 {
+            ListingPlan::WaitUntil(due)
+        } else if has_answer {
+            ListingPlan::Keep
+        } else if self.failure.is_some() {
+            ListingPlan::Fail
+        } else {
+            // Memory was short and the listing went: there is nothing to answer with.
+            ListingPlan::Start
+        }
+    }
+
+    pub(super) fn footprint(&self) -> usize {
+        size_of::<Self>()
+            + self.key.name.len()
+            + self.waiters.capacity() * size_of::<WaiterId>()
+            + self.token_waiters.capacity() * size_of::<JobId>()
+            + self.token.as_ref().map_or(0, |token| {
+                token.token.reveal().len() + size_of::<RepositoryToken>()
+            })
+    }
+}

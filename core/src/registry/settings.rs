@@ -1,0 +1,164 @@
+//! Settings of the registry room, as plain numbers; whoever reads flags and files validates them.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::backoff::Backoff;
+use super::credential::CredentialSource;
+
+/// All settings. [`RegistrySettings::default`] holds the documented defaults (`registry.md` 13.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RegistrySettings {
+    /// Configured endpoints. An entry with prefix `docker.io` replaces the built-in one.
+    pub endpoints: Vec<EndpointSettings>,
+    /// How long a listing is fresh.
+    pub interval: Duration,
+    /// A listing made in this process is never repeated.
+    pub once: bool,
+    /// `REGISTRY_TAG_ATTEMPTS`: attempts of a listing, all pages together.
+    pub tag_attempts: u32,
+    /// `REGISTRY_TAG_TIMEOUT`: deadline of one attempt of a listing.
+    pub tag_timeout: Duration,
+    /// `REGISTRY_MANIFEST_ATTEMPTS`: attempts per manifest or config blob.
+    pub manifest_attempts: u32,
+    /// `REGISTRY_MANIFEST_TIMEOUT`: deadline of one attempt.
+    pub manifest_timeout: Duration,
+    /// `REGISTRY_JWT_ATTEMPTS`: attempts of a token fetch.
+    pub token_attempts: u32,
+    /// Deadline of one attempt of a token fetch.
+    pub token_timeout: Duration,
+    /// `REGISTRY_JWT_RETRY_BASE` and `REGISTRY_JWT_RETRY_MAX`.
+    pub token_backoff: Backoff,
+    /// Deadline of the reading of a credential.
+    pub credential_timeout: Duration,
+    /// Requests in flight per endpoint, from hand-out to the end of the body; token requests included.
+    pub in_flight_max: u32,
+    /// Lookups that may wait per endpoint; one more fails with `overflow`.
+    pub queue_max: usize,
+    /// Memory for kept listings; the least recently used goes first.
+    pub listing_bytes_max: usize,
+    /// Tags of one listing.
+    pub tags_max: u32,
+    /// Pages of one listing.
+    pub pages_max: u32,
+    /// Kept facts of tags; the least recently used goes first.
+    pub facts_max: usize,
+    /// Endpoints inferred from images.
+    pub inferred_max: usize,
+    /// A throttle window longer than this is answered to waiters instead of waited for.
+    pub throttle_wait_max: Duration,
+    /// How old facts of kind `Created` may be before the tag's digest is asked for again.
+    pub created_age_max: Duration,
+    /// Longest page of tags.
+    pub page_bytes_max: usize,
+    /// Longest manifest.
+    pub manifest_bytes_max: usize,
+    /// Longest config blob.
+    pub config_bytes_max: usize,
+    /// Longest answer of a token server.
+    pub token_bytes_max: usize,
+}
+
+impl Default for RegistrySettings {
+    fn default() -> Self {
+        Self {
+            endpoints: Vec::new(),
+            interval: Duration::from_mins(2),
+            once: false,
+            tag_attempts: 3,
+            tag_timeout: Duration::from_mins(1),
+            manifest_attempts: 3,
+            manifest_timeout: Duration::from_mins(1),
+            token_attempts: 7,
+            token_timeout: Duration::from_secs(15),
+            token_backoff: Backoff::REGISTRY,
+            credential_timeout: Duration::from_secs(30),
+            in_flight_max: 15,
+            queue_max: 100_000,
+            listing_bytes_max: 64 << 20,
+            tags_max: 100_000,
+            pages_max: 10_000,
+            facts_max: 200_000,
+            inferred_max: 1_000,
+            throttle_wait_max: Duration::from_mins(1),
+            created_age_max: Duration::from_hours(1),
+            page_bytes_max: 16 << 20,
+            manifest_bytes_max: 4 << 20,
+            config_bytes_max: 4 << 20,
+            token_bytes_max: 64 << 10,
+        }
+    }
+}
+
+/// One configured endpoint (`registry.md` 2.2, 3.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndpointSettings {
+    /// Name for people.
+    pub name: Box<str>,
+    /// Host, host:port or host/path; empty matches everything.
+    pub prefix: Box<str>,
+    /// Base URL; one trailing slash is removed.
+    pub api_url: String,
+    /// Where its credentials come from.
+    pub credentials: Option<CredentialSource>,
+    /// How old its credentials may get; `None` is for ever.
+    pub credentials_age_max: Option<Duration>,
+    /// Certificates are not checked.
+    pub is_insecure: bool,
+    /// Namespace in front of repository names of one segment.
+    pub default_namespace: Option<Box<str>>,
+    /// What the order of its tag lists says.
+    pub tag_sort_mode: TagSortMode,
+    /// Requests per second; `None` is unlimited.
+    pub rate_max: Option<u32>,
+    /// It serves images without a registry host.
+    pub is_default: bool,
+}
+
+impl EndpointSettings {
+    /// The rate of configured and inferred endpoints that do not say otherwise (D-36).
+    pub const RATE_DEFAULT: u32 = 20;
+
+    /// The built-in Docker Hub (`registry.md` 3.2).
+    pub fn docker_hub() -> Self {
+        Self {
+            name: "Docker Hub".into(),
+            prefix: "docker.io".into(),
+            api_url: "https://registry-1.docker.io".into(),
+            default_namespace: Some("library".into()),
+            rate_max: Some(10),
+            is_default: true,
+            ..Self::inferred("docker.io")
+        }
+    }
+
+    /// What is assumed of a host that is not configured (`registry.md` 3.4).
+    pub fn inferred(host: &str) -> Self {
+        Self {
+            name: host.into(),
+            prefix: host.into(),
+            api_url: alloc::format!("https://{host}"),
+            credentials: None,
+            credentials_age_max: None,
+            is_insecure: false,
+            default_namespace: None,
+            tag_sort_mode: TagSortMode::Unsorted,
+            rate_max: Some(Self::RATE_DEFAULT),
+            is_default: false,
+        }
+    }
+}
+
+/// What the order of a registry's tag list says (`registry.md` 2.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum TagSortMode {
+    /// Nothing.
+    #[default]
+    Unsorted,
+    /// The first tag is the newest.
+    LatestFirst,
+    /// The last tag is the newest.
+    LatestLast,
+}

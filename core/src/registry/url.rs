@@ -1,0 +1,216 @@
+//! The little of URLs that a registry client needs, on texts that are kept byte for byte.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+
+/// An absolute `http` or `https` URL, taken apart but not changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UrlParts<'a> {
+    /// True for `https`.
+    pub is_https: bool,
+    /// Host with optional port, as written.
+    pub authority: &'a str,
+    /// Path, starting with `/`, or empty.
+    pub path: &'a str,
+    /// Query with its `?`, or empty.
+    pub query: &'a str,
+}
+
+/// Takes an absolute URL apart; `None` unless it is `http` or `https`, has a host, holds no user
+/// part and consists of visible ASCII.
+pub fn split(url: &str) -> Option<UrlParts<'_>> {
+    if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let (scheme, rest) = url.split_once("://")?;
+    let is_https = if scheme.eq_ignore_ascii_case("https") {
+        true
+    } else if scheme.eq_ignore_ascii_case("http") {
+        false
+    } else {
+        return None;
+    };
+    let rest = rest.split('#').next().unwrap_or(rest);
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    if authority.is_empty() || authority.contains(['@', '\\']) {
+        return None;
+    }
+    let (path, query) = tail.split_at(tail.find('?').unwrap_or(tail.len()));
+    Some(UrlParts {
+        is_https,
+        authority,
+        path,
+        query,
+    })
+}
+
+impl UrlParts<'_> {
+    /// True when both URLs have one scheme, host and port; a port left out is the scheme's own.
+    pub fn has_origin_of(&self, other: &UrlParts<'_>) -> bool {
+        self.is_https == other.is_https
+            && without_own_port(self.authority, self.is_https)
+                .eq_ignore_ascii_case(without_own_port(other.authority, other.is_https))
+    }
+}
+
+/// The authority without `:443` of `https` or `:80` of `http`.
+pub(crate) fn without_own_port(authority: &str, is_https: bool) -> &str {
+    authority
+        .strip_suffix(if is_https { ":443" } else { ":80" })
+        .unwrap_or(authority)
+}
+
+/// Resolves `reference` against the absolute URL `base`, keeping it byte for byte
+/// (`registry.md` 6.1). `None` when the result is no `http` or `https` URL.
+pub fn resolve(base: &str, reference: &str) -> Option<String> {
+    let parts = split(base)?;
+    let scheme = if parts.is_https { "https" } else { "http" };
+    let reference = reference.split('#').next().unwrap_or(reference);
+    let absolute = if has_scheme(reference) {
+        String::from(reference)
+    } else if reference.starts_with("//") {
+        format!("{scheme}:{reference}")
+    } else if reference.starts_with('/') {
+        format!("{scheme}://{}{reference}", parts.authority)
+    } else if reference.is_empty() {
+        format!(
+            "{scheme}://{}{}{}",
+            parts.authority, parts.path, parts.query
+        )
+    } else if reference.starts_with('?') {
+        format!("{scheme}://{}{}{reference}", parts.authority, parts.path)
+    } else {
+        let folder = parts.path.rfind('/').map_or("", |at| &parts.path[..at]);
+        format!("{scheme}://{}{folder}/{reference}", parts.authority)
+    };
+    split(&absolute).is_some().then_some(absolute)
+}
+
+/// True when the text begins with a scheme and `://`.
+fn has_scheme(reference: &str) -> bool {
+    reference.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+    })
+}
+
+/// Joins an API URL and a path below it; a path in the API URL is kept whole
+/// (`registry.md` 5.8, D-10).
+pub fn join_api(api_url: &str, path: &str) -> String {
+    format!("{}{path}", api_url.strip_suffix('/').unwrap_or(api_url))
+}
+
+/// Encodes pairs as a query or form: keys in alphabetical order, pairs of one key in their order,
+/// a space as `+` (`registry.md` 5.7.3).
+pub fn encode_form(pairs: &[(&str, &str)]) -> String {
+    let mut sorted: Vec<&(&str, &str)> = pairs.iter().collect();
+    sorted.sort_by_key(|(key, _)| *key);
+    let mut text = String::new();
+    for (key, value) in sorted {
+        if !text.is_empty() {
+            text.push('&');
+        }
+        push_encoded(&mut text, key);
+        text.push('=');
+        push_encoded(&mut text, value);
+    }
+    text
+}
+
+fn push_encoded(text: &mut String, value: &str) {
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                text.push(char::from(byte));
+            }
+            b' ' => text.push('+'),
+            _ => write!(text, "%{byte:02X}").expect("writing to a String succeeds"),
+        }
+    }
+}
+
+/// The pairs of a query without its `?`; bytes that are no UTF-8 once decoded are replaced.
+pub(crate) fn decode_form(query: &str) -> Vec<(String, String)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode_component(key), decode_component(value))
+        })
+        .collect()
+}
+
+fn decode_component(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let escaped = (byte == b'%')
+            .then(|| bytes.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|digits| core::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        at += if escaped.is_some() { 3 } else { 1 };
+        decoded.push(escaped.unwrap_or(if byte == b'+' { b' ' } else { byte }));
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_resolved_without_changing_a_byte_of_them() {
+        let base = "https://reg.example:5000/v2/org/app/tags/list?n=2";
+        for (reference, expected) in [
+            (
+                "/v2/x?last=a;b%2f",
+                Some("https://reg.example:5000/v2/x?last=a;b%2f"),
+            ),
+            (
+                "list?last=b",
+                Some("https://reg.example:5000/v2/org/app/tags/list?last=b"),
+            ),
+            (
+                "?last=c",
+                Some("https://reg.example:5000/v2/org/app/tags/list?last=c"),
+            ),
+            ("//cdn.example/x", Some("https://cdn.example/x")),
+            (
+                "http://other/x?to=https://y",
+                Some("http://other/x?to=https://y"),
+            ),
+            (
+                "/x?to=https://y",
+                Some("https://reg.example:5000/x?to=https://y"),
+            ),
+            ("ftp://other/x", None),
+            ("/with space", None),
+            ("/\u{e9}", None),
+        ] {
+            assert_eq!(resolve(base, reference).as_deref(), expected, "{reference}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let is_same = |a, b| {
+            split(a)
+                .zip(split(b))
+                .is_some_and(|(a, b)| a.has_origin_of(&b))
+        };
+        assert!(is_same("https://a.io/x", "HTTPS://A.io:443"));
+        assert!(!is_same("https://a.io", "http://a.io"));
+        assert!(!is_same("https://a.io", "https://a.io:8443"));
+        assert!(!is_same("https://a.io", "https://a.io.evil"));
+        assert_eq!(split("https://user@a.io/"), None);
+        assert_eq!(split("https:///x"), None);
+    }
+}
