@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The deterministic driver: the production core in virtual time, in a fake world, with faults.
+
+pub mod checks;
+pub mod engine;
+pub mod entropy;
+pub mod options;
+pub mod report;
+pub mod run;
+pub mod scale;
+pub mod settings;
+pub mod trace;
+pub mod workload;
+pub mod world;

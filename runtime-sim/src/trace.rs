@@ -30,8 +30,12 @@ impl Trace {
     /// Adds a line: when, what kind, and the rest.
     pub fn line(&mut self, at: Time, kind: &str, rest: Arguments<'_>) {
         self.buffer.clear();
-        write!(self.buffer, "{:>16} {kind:<9} {rest}", format_args!("{at:?}"))
-            .expect("writing to a String succeeds");
+        write!(
+            self.buffer,
+            "{:>16} {kind:<9} {rest}",
+            format_args!("{at:?}")
+        )
+        .expect("writing to a String succeeds");
         for byte in self.buffer.bytes() {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
@@ -57,8 +61,12 @@ impl Trace {
 
     /// Where two traces part: the range of lines that holds the first difference.
     pub fn first_difference(&self, other: &Self) -> Option<std::ops::Range<u64>> {
-        let same =
-            self.checkpoints.iter().zip(&other.checkpoints).take_while(|(a, b)| a == b).count();
+        let same = self
+            .checkpoints
+            .iter()
+            .zip(&other.checkpoints)
+            .take_while(|(a, b)| a == b)
+            .count();
         if self.hash == other.hash && self.lines == other.lines {
             return None;
         }
@@ -76,7 +84,11 @@ mod tests {
         let run = |odd: u64| {
             let mut trace = Trace::default();
             for step in 0..3000 {
-                trace.line(Time::from_secs(step), "step", format_args!("{}", step + u64::from(step == odd)));
+                trace.line(
+                    Time::from_secs(step),
+                    "step",
+                    format_args!("{}", step + u64::from(step == odd)),
+                );
             }
             trace
         };

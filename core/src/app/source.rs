@@ -65,6 +65,20 @@ const PLUGIN: &str = "Plugin";
 const DIRECTORY: &str = "Directory";
 
 impl Application {
+    /// The repository that the per-repository cap counts (`ops.md` 7.4): that of the first source with a
+    /// `helm` or `kustomize` section, else of the first source; empty without a source.
+    pub fn primary_repo_url(&self) -> &str {
+        match &self.sources {
+            Sources::None => "",
+            Sources::Single(source) | Sources::Hydrated(source) => &source.repo_url,
+            Sources::Multiple(sources) => sources
+                .iter()
+                .find(|source| source.helm.is_some() || source.kustomize.is_some())
+                .or(sources.first())
+                .map_or("", |source| &source.repo_url),
+        }
+    }
+
     /// The effective source type as Argo CD spells it; empty when unknown (`images.md` 5.3).
     ///
     /// Only the target `kustomization` itself or `kustomization:<path>` makes it Kustomize (D-46), and a plugin

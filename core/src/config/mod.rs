@@ -1,5 +1,7 @@
-//! Settings as the core takes them, and the grammars of their values.
+//! Settings, validated once: a [`Config`] that exists is a valid one (A12).
 
 pub mod duration;
+pub mod settings;
 
 pub use duration::{DurationError, GoDuration};
+pub use settings::{Config, ConfigError, Settings};

@@ -91,6 +91,13 @@ pub enum TagVerdict {
     NotConstraintTag,
 }
 
+impl TagVerdict {
+    /// True when the tag takes part in the selection.
+    pub const fn is_candidate(self) -> bool {
+        matches!(self, Self::Candidate)
+    }
+}
+
 /// The filter between a listing and a selection.
 #[derive(Clone, Debug)]
 pub struct TagFilter {

@@ -374,6 +374,11 @@ impl Registry {
         self.jobs.is_empty() && self.ops.is_empty() && self.timers.len() == 0
     }
 
+    /// Requests and credential reads that are not answered yet.
+    pub fn n_operations(&self) -> usize {
+        self.ops.len()
+    }
+
     /// Bytes held, by what they are held for.
     pub fn footprint(&self) -> RegistryFootprint {
         let repositories: usize = self.repositories.values().map(Repository::footprint).sum();

@@ -1,6 +1,7 @@
 //! Settings of the registry room, as plain numbers; whoever reads flags and files validates them.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -90,6 +91,80 @@ impl Default for RegistrySettings {
             token_bytes_max: 64 << 10,
         }
     }
+}
+
+impl RegistrySettings {
+    /// The settings, if they can be worked with.
+    ///
+    /// # Errors
+    /// Every problem, one sentence each (`registry.md` 2.5, D-38).
+    pub fn validated(self) -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        let mut default: Option<&EndpointSettings> = None;
+        for (at, endpoint) in self.endpoints.iter().enumerate() {
+            let name = &endpoint.name;
+            if name.is_empty() {
+                problems.push(format!("registry name is missing for entry {}", at + 1));
+            }
+            if endpoint.api_url.is_empty() {
+                problems.push(format!("API URL must be specified for registry {name}"));
+            } else if !is_base_url(&endpoint.api_url) {
+                problems.push(format!(
+                    "registry {name}: api_url {:?} is no http or https URL",
+                    endpoint.api_url
+                ));
+            }
+            let twin = self.endpoints[..at]
+                .iter()
+                .find(|other| other.prefix == endpoint.prefix);
+            if let Some(twin) = twin {
+                problems.push(format!(
+                    "registry {name}: prefix {:?} already is {}",
+                    endpoint.prefix, twin.name
+                ));
+            }
+            if endpoint.is_default {
+                match default {
+                    Some(known) => problems.push(format!(
+                        "cannot set registry {name} as default: {} already is",
+                        known.name
+                    )),
+                    None => default = Some(endpoint),
+                }
+            }
+        }
+        for (name, value) in [
+            ("tag attempts", self.tag_attempts),
+            ("manifest attempts", self.manifest_attempts),
+            ("token attempts", self.token_attempts),
+            ("requests in flight", self.in_flight_max),
+            ("tags", self.tags_max),
+            ("pages", self.pages_max),
+        ] {
+            if value == 0 {
+                problems.push(format!("registries: {name} must be at least 1"));
+            }
+        }
+        if problems.is_empty() {
+            Ok(self)
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+/// True for `http://host…` and `https://host…` without query or fragment.
+fn is_base_url(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.starts_with('/')
+            && rest
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
+    })
 }
 
 /// One configured endpoint (`registry.md` 2.2, 3.1).

@@ -107,6 +107,16 @@ impl fmt::Display for PlanWarning {
 }
 
 impl Plan {
+    /// A plan without images, to stand in while the real one is worked with.
+    pub const fn empty() -> Self {
+        Self {
+            images: Vec::new(),
+            method: Ok(WriteBackMethod::Argocd),
+            refusal: None,
+            warnings: Vec::new(),
+        }
+    }
+
     /// The plan of the application's own image list; `runtime` is the platform that is wanted when no annotation
     /// names one.
     pub fn of(app: &Application, runtime: &Platform) -> Self {

@@ -1,0 +1,169 @@
+//! Events: facts for observers, from which logs and metrics are made. Dropping one harms nobody.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::app::{IgnoreReason, Problem};
+use crate::id::{AppKey, OpId};
+use crate::registry::RegistryOutcome;
+use crate::schedule::ScheduleEvent;
+use crate::update::{Change, Counters, Reason, Refusal};
+
+/// A fact for observers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// An application takes part from now on, or again.
+    ApplicationConsidered {
+        /// Which.
+        key: AppKey,
+        /// How many entries its image list has.
+        images: usize,
+    },
+    /// An application takes no part; said when it is met and when the reason changes (S11).
+    ApplicationIgnored {
+        /// Which.
+        key: AppKey,
+        /// Why.
+        reason: IgnoreReason,
+    },
+    /// Members of an object could not be read; said when they are met and when they change.
+    ApplicationMalformed {
+        /// Which.
+        key: AppKey,
+        /// What could not be read.
+        problems: Box<[Problem]>,
+    },
+    /// An application is gone.
+    ApplicationDeleted {
+        /// Which.
+        key: AppKey,
+    },
+    /// There are more applications than allowed; this one is not watched.
+    ApplicationRefused {
+        /// Which.
+        key: AppKey,
+        /// The bound.
+        applications_max: usize,
+    },
+    /// The first listing of applications is complete.
+    Synced {
+        /// How many take part.
+        considered: usize,
+        /// How many objects there are.
+        listed: usize,
+    },
+    /// A check begins: an attempt of its own, by clock or cycle.
+    CheckStarted {
+        /// Whose.
+        key: AppKey,
+        /// It belongs to the warm-up.
+        is_warmup: bool,
+    },
+    /// A check ended.
+    CheckFinished {
+        /// Whose.
+        key: AppKey,
+        /// It belongs to the warm-up.
+        is_warmup: bool,
+        /// How it ended.
+        end: RunEnd,
+        /// What became of its images.
+        counters: Counters,
+        /// From start to end.
+        duration: Duration,
+    },
+    /// Something changed that an application depends on, and it was decided again from what is kept.
+    Redecided {
+        /// Whose.
+        key: AppKey,
+        /// How it ended.
+        end: RunEnd,
+        /// What became of its images.
+        counters: Counters,
+    },
+    /// One image was decided.
+    ImageDecided {
+        /// Whose.
+        key: AppKey,
+        /// The list entry as written.
+        image: Box<str>,
+        /// What became of it, and why.
+        reason: Reason,
+    },
+    /// Nothing is written for an application, whatever was decided about its images.
+    WriteRefused {
+        /// Whose.
+        key: AppKey,
+        /// Why, and what to do.
+        refusal: Refusal,
+    },
+    /// Changes that would have been written, if writing were wanted.
+    DryRun {
+        /// Whose.
+        key: AppKey,
+        /// What would have changed.
+        changes: Vec<Change>,
+    },
+    /// The API server has the changes.
+    Written {
+        /// Whose.
+        key: AppKey,
+        /// What changed.
+        changes: Vec<Change>,
+    },
+    /// A write failed for this attempt.
+    WriteFailed {
+        /// Whose.
+        key: AppKey,
+        /// What happened and what to do.
+        detail: String,
+        /// Another attempt follows.
+        is_repeated: bool,
+    },
+    /// An operation was not answered within its deadline and grace: the driver is broken (A9).
+    OperationStalled {
+        /// Which.
+        op: OpId,
+    },
+    /// The scheduler reports.
+    Schedule(ScheduleEvent),
+    /// The registry room reports something that concerns no single application.
+    Registry(RegistryOutcome),
+    /// Shutting down: nothing new starts.
+    ShutdownBegun {
+        /// Operations that are waited for.
+        operations: usize,
+    },
+    /// Everything that was waited for has ended, or the grace period has.
+    Stopped {
+        /// Operations that are given up.
+        abandoned: usize,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum RunEnd {
+    /// Without an error; nothing had to be written, or it was.
+    Success,
+    /// With at least one error.
+    Failure,
+    /// It took longer than the per-application deadline (S17).
+    DeadlineExceeded,
+    /// The application went away, or the process is shutting down.
+    Abandoned,
+}
+
+impl RunEnd {
+    /// The word in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::DeadlineExceeded => "deadline-exceeded",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}

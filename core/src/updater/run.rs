@@ -1,0 +1,151 @@
+//! One run of one application: from its look-ups to its decision and its write.
+//!
+//! ```text
+//!  start ──► listings ──► slot ──► facts ──► decide ──► done
+//!            (shared,     (only if facts        │
+//!             no slot)     are needed)          ▼ a write is wanted
+//!                                            in line ──► patching ──► done
+//!                                               ▲           │
+//!                                               └─ reading ◄┘ conflict, or the reply was lost
+//! ```
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::effect::PatchOperation;
+use crate::registry::{LookupFailure, RepositoryId};
+use crate::time::Time;
+use crate::update::{Change, Counters, Plan};
+
+/// Why a run takes place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum RunKind {
+    /// The application's own clock, or its cycle: an attempt that counts.
+    Check,
+    /// The pass before the loop: a check that never writes and does not count (`ops.md` 6).
+    Warmup,
+    /// Something that it depends on changed: decided from what is kept, no attempt (`design.md` 4.2).
+    Redecision,
+}
+
+impl RunKind {
+    /// The word for logs and explanations.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Warmup => "warmup",
+            Self::Redecision => "redecision",
+        }
+    }
+
+    /// True when the scheduler started it and waits for its end.
+    pub(super) const fn is_scheduled(self) -> bool {
+        matches!(self, Self::Check | Self::Warmup)
+    }
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) kind: RunKind,
+    pub(super) started: Time,
+    pub(super) deadline: Time,
+    pub(super) phase: Phase,
+    pub(super) plan: Plan,
+    /// How far the look-up of each image of the plan has come, in its order.
+    pub(super) lookups: Vec<LookupState>,
+    /// It holds one of the scheduler's slots.
+    pub(super) has_slot: bool,
+    /// What is to be written, as it was decided last.
+    pub(super) draft: Option<Box<Draft>>,
+    /// A check was granted while a re-decision was writing: it follows.
+    pub(super) check_follows: Option<RunKind>,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// Waits for listings that are shared with others; holds no slot.
+    Listings,
+    /// Waits for a slot, to fetch what is its own or to write.
+    Slot,
+    /// Waits for dates or digests.
+    Facts,
+    /// Waits in line to patch.
+    InLine(Attempts),
+    /// A patch is under way.
+    Patching(Attempts),
+    /// A read is under way, because the patch met a conflict or its reply was lost.
+    Reading(Attempts),
+}
+
+/// What a run went through to write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Attempts {
+    /// Failed attempts so far.
+    pub(super) failed: u32,
+    /// The reply of an attempt was lost: finding our values there means that it was applied.
+    pub(super) is_unknown: bool,
+}
+
+/// A write as it was decided.
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// The version that it was computed on; on another one it is computed anew.
+    pub(super) resource_version: Box<str>,
+    pub(super) operations: Vec<PatchOperation>,
+    pub(super) changes: Vec<Change>,
+    pub(super) counters: Counters,
+}
+
+/// How far the look-up of one image has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum LookupState {
+    /// The plan says that there is nothing to look up.
+    NotNeeded,
+    /// Waits for the listing of this repository.
+    Listing(RepositoryId),
+    /// The listing is there, if one is needed; facts about some tags may still be on their way.
+    Ready {
+        /// Whose listing.
+        repository: RepositoryId,
+        /// Tags whose facts are on their way.
+        pending: Vec<Box<str>>,
+        /// Tags whose facts could not be had.
+        failed: Vec<(Box<str>, LookupFailure)>,
+    },
+    /// It failed.
+    Failed(LookupFailure),
+}
+
+impl LookupState {
+    pub(super) const fn ready(repository: RepositoryId) -> Self {
+        Self::Ready {
+            repository,
+            pending: Vec::new(),
+            failed: Vec::new(),
+        }
+    }
+}
+
+impl Run {
+    /// True while some image waits for a listing.
+    pub(super) fn awaits_listing(&self) -> bool {
+        self.lookups
+            .iter()
+            .any(|lookup| matches!(lookup, LookupState::Listing(_)))
+    }
+
+    /// True while some image waits for facts.
+    pub(super) fn awaits_facts(&self) -> bool {
+        self.lookups.iter().any(|lookup| match lookup {
+            LookupState::Ready { pending, .. } => !pending.is_empty(),
+            LookupState::NotNeeded | LookupState::Listing(_) | LookupState::Failed(_) => false,
+        })
+    }
+
+    /// True while an operation of this run is in flight.
+    pub(super) const fn is_in_flight(&self) -> bool {
+        matches!(self.phase, Phase::Patching(_) | Phase::Reading(_))
+    }
+}

@@ -1,0 +1,221 @@
+//! Read-only views: explanations, counts, bytes, and the audit.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::{self, Write as _};
+
+use super::Updater;
+use super::run::Phase;
+use crate::app::unknown_keys;
+use crate::explain::{Explanation, ImageReport};
+use crate::id::AppKey;
+use crate::keyed::fnv1a;
+
+/// Counts since the start. Not part of the state that decides.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) is_synced: bool,
+    pub(super) clock_regressions: u64,
+    pub(super) stale_completions: u64,
+    pub(super) decisions: u64,
+    pub(super) listings: u64,
+    pub(super) listings_failed: u64,
+    pub(super) writes: u64,
+    pub(super) writes_failed: u64,
+}
+
+/// What there is and what was done, as plain numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Objects that are known, taking part or not.
+    pub applications: usize,
+    /// Those that take part.
+    pub considered: usize,
+    /// Runs under way.
+    pub runs: usize,
+    /// Repositories that some application uses.
+    pub repositories: usize,
+    /// Patches and reads in flight.
+    pub operations: usize,
+    /// Decisions taken.
+    pub decisions: u64,
+    /// Listings that ended well.
+    pub listings: u64,
+    /// Listings that did not.
+    pub listings_failed: u64,
+    /// Writes done.
+    pub writes: u64,
+    /// Writes given up.
+    pub writes_failed: u64,
+    /// Completions that were unknown, stale or repeated (A8).
+    pub stale_completions: u64,
+    /// Samples of time that lay behind an earlier one (A2).
+    pub clock_regressions: u64,
+}
+
+/// Bytes of state, by what they are for; allocator overhead not counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Footprint {
+    /// Records, explanations and scheduling state of applications.
+    pub applications: usize,
+    /// Kept listings.
+    pub listings: usize,
+    /// Everything else of registries: repositories, facts, tokens.
+    pub registry: usize,
+}
+
+impl Footprint {
+    /// All of it.
+    pub const fn total(&self) -> usize {
+        self.applications + self.listings + self.registry
+    }
+}
+
+impl Updater {
+    /// Why an application was, or was not, updated; `None` when it is not known.
+    pub fn explain(&self, key: &AppKey) -> Option<Explanation> {
+        let entry = self.apps.entry(self.apps.id(key)?)?;
+        let list = entry.app.image_list().ok();
+        let aliases = list
+            .iter()
+            .flat_map(|list| &list.images)
+            .map(|image| image.alias.as_str());
+        Some(Explanation {
+            key: key.clone(),
+            ignored: entry.ignored.clone(),
+            problems: entry.app.problems.clone(),
+            unknown_annotations: unknown_keys(&entry.app.annotations, aliases),
+            images: entry.reports.clone(),
+            refusal: entry.refusal.as_deref().cloned(),
+            last_run: entry.last_run,
+            running: entry.run.as_ref().map(|run| run.kind),
+            standing: self.schedule.standing(key),
+        })
+    }
+
+    /// What there is and what was done.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            applications: self.apps.len(),
+            considered: self
+                .apps
+                .iter()
+                .filter(|(_, entry)| entry.ignored.is_none())
+                .count(),
+            runs: self
+                .apps
+                .iter()
+                .filter(|(_, entry)| entry.run.is_some())
+                .count(),
+            repositories: self.apps.n_repositories(),
+            operations: self.patches.in_flight() + self.registry.n_operations(),
+            decisions: self.counts.decisions,
+            listings: self.counts.listings,
+            listings_failed: self.counts.listings_failed,
+            writes: self.counts.writes,
+            writes_failed: self.counts.writes_failed,
+            stale_completions: self.counts.stale_completions,
+            clock_regressions: self.counts.clock_regressions,
+        }
+    }
+
+    /// How many bytes of state there are.
+    pub fn footprint(&self) -> Footprint {
+        let reports = |reports: &[ImageReport]| {
+            reports.iter().map(ImageReport::heap_bytes).sum::<usize>() + size_of_val(reports)
+        };
+        let entries: usize = self
+            .apps
+            .iter()
+            .map(|(_, entry)| {
+                size_of_val(entry)
+                    + entry.app.heap_bytes()
+                    + size_of_val(&*entry.repositories)
+                    + reports(&entry.reports)
+                    // The key once more, in the index by key.
+                    + entry.app.key.namespace.len()
+                    + entry.app.key.name.len()
+                    + size_of::<AppKey>()
+            })
+            .sum();
+        let registry = self.registry.footprint();
+        Footprint {
+            applications: entries + self.apps.users_bytes() + self.schedule.footprint(),
+            listings: registry.listings,
+            registry: registry.facts + registry.rest,
+        }
+    }
+
+    /// Recounts what is counted, and says what does not agree (S16). For tests and the simulator.
+    pub fn audit(&self) -> Result<(), String> {
+        self.registry.recount()?;
+        let in_flight = self
+            .apps
+            .iter()
+            .filter(|(_, entry)| entry.run.as_ref().is_some_and(|run| run.is_in_flight()))
+            .count();
+        if in_flight + self.leaving.len() != self.patches.in_flight() {
+            return Err(format!(
+                "{} patches in flight, {in_flight} runs and {} gone applications with one",
+                self.patches.in_flight(),
+                self.leaving.len()
+            ));
+        }
+        let in_line: Vec<_> = self
+            .apps
+            .iter()
+            .filter(|(_, entry)| {
+                entry
+                    .run
+                    .as_ref()
+                    .is_some_and(|run| matches!(run.phase, Phase::InLine(_)))
+            })
+            .collect();
+        if in_line.len() != self.patches.waiting() {
+            return Err(format!(
+                "{} applications in line to patch, {} runs that wait there",
+                self.patches.waiting(),
+                in_line.len()
+            ));
+        }
+        let running = self
+            .apps
+            .iter()
+            .filter(|(_, entry)| entry.run.is_some())
+            .count();
+        if self.deadlines.len() != running {
+            return Err(format!(
+                "{} deadlines, {running} runs",
+                self.deadlines.len()
+            ));
+        }
+        Ok(())
+    }
+
+    /// A hash over the state that decides: counters and the time are left out. For the simulator (S14);
+    /// walks everything.
+    pub fn state_hash(&self) -> u64 {
+        struct Hasher(u64);
+        impl fmt::Write for Hasher {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                self.0 = fnv1a(self.0, text.as_bytes());
+                Ok(())
+            }
+        }
+        let mut hasher = Hasher(0);
+        let state = (
+            (&self.apps, &self.schedule, &self.registry, &self.patches),
+            (
+                &self.line,
+                &self.deadlines,
+                &self.leaving,
+                &self.effects,
+                &self.events,
+                &self.stage,
+            ),
+        );
+        write!(hasher, "{state:?}").expect("hashing text succeeds");
+        hasher.0
+    }
+}

@@ -1,0 +1,674 @@
+//! The loop: one heap of timed steps, one core, one world; virtual time jumps from step to step.
+//!
+//! The engine is the simulator's driver. It keeps the same turn order as the production driver: hand
+//! over what is due, drain the effects into the world, drain the events into the observers, re-arm.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use image_updater_core::effect::{ClusterEffect, Effect};
+use image_updater_core::http::{HttpOutcome, HttpRequest, TransportFailure, TransportKind};
+use image_updater_core::id::OpId;
+use image_updater_core::input::{
+    ClusterInput, CredentialOutcome, Input, PatchOutcome, ReadOutcome,
+};
+use image_updater_core::keyed::Seed;
+use image_updater_core::time::{Now, Time, WakeReason};
+use image_updater_core::{Config, Updater};
+use image_updater_fixtures::cluster::{ChangeKind, Refusal};
+use image_updater_fixtures::{Request, Response};
+
+use crate::checks::{Observers, Violation};
+use crate::entropy::{Entropy, Stream};
+use crate::options::{Options, Planted};
+use crate::trace::Trace;
+use crate::workload::{Action, Plan};
+use crate::world::{NAMESPACE, World, wall};
+
+/// Most calls into the core at one instant (S15).
+const STEPS_PER_INSTANT_MAX: u32 = 20_000;
+
+/// One run in progress.
+pub struct Engine {
+    /// What is run.
+    pub options: Options,
+    /// The production core.
+    pub core: Updater,
+    /// The fake world.
+    pub world: World,
+    /// What was seen so far.
+    pub trace: Trace,
+    /// The checks, fed from the world's side.
+    pub observers: Observers,
+    /// Steps taken.
+    pub steps: u64,
+    /// Faults injected so far, by class.
+    pub injected: BTreeMap<&'static str, u64>,
+    plan: Plan,
+    config: Config,
+    now: Time,
+    heap: BinaryHeap<Reverse<Timed>>,
+    next_seq: u64,
+    generation: u32,
+    ops: BTreeMap<OpId, Op>,
+    watch: Watch,
+    wake: Option<Time>,
+    latency: Entropy,
+    faults: Entropy,
+    faulty: bool,
+    at_instant: u32,
+}
+
+/// Something that is going to happen.
+#[derive(Debug)]
+struct Timed {
+    at: Time,
+    seq: u64,
+    step: Step,
+}
+
+impl PartialEq for Timed {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.seq) == (other.at, other.seq)
+    }
+}
+
+impl Eq for Timed {}
+
+impl PartialOrd for Timed {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Timed {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.seq).cmp(&(other.at, other.seq))
+    }
+}
+
+#[derive(Debug)]
+enum Step {
+    /// The next action of the plan.
+    Act(usize),
+    /// A request reaches its registry.
+    Arrive {
+        generation: u32,
+        op: OpId,
+        request: Box<HttpRequest>,
+    },
+    /// A patch or a read reaches the API server.
+    ArriveCluster {
+        generation: u32,
+        op: OpId,
+        effect: Box<ClusterEffect>,
+    },
+    /// An input reaches the core.
+    Deliver {
+        generation: u32,
+        input: Box<Input>,
+        op: Option<OpId>,
+    },
+    /// The watch has something to report.
+    Watch { generation: u32 },
+    /// Argo CD syncs an application.
+    Sync(String),
+    /// The core wanted to be woken.
+    Wake { generation: u32 },
+}
+
+/// An effect that was started and not yet answered.
+#[derive(Debug)]
+struct Op {
+    host: Option<String>,
+    /// Nothing is scheduled for it: only a cancel brings its answer.
+    hanging: bool,
+    /// A broken driver: no answer ever comes.
+    lost: bool,
+    /// Its reply is lost after it was applied.
+    reply_lost: bool,
+}
+
+#[derive(Debug)]
+struct Watch {
+    /// The version up to which the core has been told.
+    reached: u64,
+    polled: bool,
+    /// Nothing passes before this time: events stay in order.
+    last_delivery: Time,
+}
+
+impl Engine {
+    /// A run of `plan`, ready to start.
+    pub fn new(options: Options, plan: Plan, config: Config) -> Self {
+        let now = Now {
+            mono: Time::ZERO,
+            wall: wall(Time::ZERO),
+        };
+        let world = World::new(&plan);
+        let seed = Entropy::new(options.seed, Stream::Core).bits();
+        let mut engine = Self {
+            core: Updater::new(config.clone(), Seed(seed), now),
+            observers: Observers::new(&options, &plan),
+            world,
+            trace: Trace::default(),
+            steps: 0,
+            injected: BTreeMap::new(),
+            config,
+            now: Time::ZERO,
+            heap: BinaryHeap::new(),
+            next_seq: 0,
+            generation: 0,
+            ops: BTreeMap::new(),
+            watch: Watch {
+                reached: 0,
+                polled: false,
+                last_delivery: Time::ZERO,
+            },
+            wake: None,
+            latency: Entropy::new(options.seed, Stream::Latency),
+            faults: Entropy::new(options.seed, Stream::Faults),
+            faulty: true,
+            at_instant: 0,
+            options,
+            plan,
+        };
+        if let Some((at, _)) = engine.plan.actions.first() {
+            engine.push(*at, Step::Act(0));
+        }
+        engine.start_watch();
+        engine
+    }
+
+    /// Virtual time.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Ends the faults: from now on everything answers.
+    pub const fn heal(&mut self) {
+        self.faulty = false;
+    }
+
+    /// Runs until `end`, or until a check fails. Steps over `steps_max` in all are a failure of their
+    /// own: a run that does not come to its end is no success.
+    pub fn run_until(&mut self, end: Time, steps_max: u64) -> Result<(), Violation> {
+        loop {
+            let due = self
+                .heap
+                .peek()
+                .map(|Reverse(timed)| timed.at)
+                .filter(|at| *at <= end);
+            let Some(at) = due else { break };
+            self.steps += 1;
+            if self.steps > steps_max {
+                return Err(Violation::new(
+                    "step-limit",
+                    "run",
+                    format!("{steps_max} steps taken"),
+                ));
+            }
+            if at == self.now {
+                self.at_instant += 1;
+                if self.at_instant > STEPS_PER_INSTANT_MAX {
+                    return Err(Violation::new(
+                        "S15",
+                        "run",
+                        "the core does not come to rest",
+                    ));
+                }
+            } else {
+                self.at_instant = 0;
+            }
+            self.now = at;
+            let Some(Reverse(timed)) = self.heap.pop() else {
+                break;
+            };
+            self.take(timed.step);
+            self.observers.step(self.now, &self.core, self.steps)?;
+        }
+        self.now = self.now.max(end);
+        Ok(())
+    }
+
+    /// Deletes all applications and delivers it at once: the start of the teardown.
+    pub fn delete_all(&mut self) {
+        for app in self.world.alive.clone() {
+            let action = Action::Delete(app);
+            self.observers.act(self.now, &action, &self.world);
+            self.world.act(self.now, &action);
+        }
+        self.poll_watch_soon();
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Act(idx) => self.act(idx),
+            Step::Arrive {
+                generation,
+                op,
+                request,
+            } if generation == self.generation => {
+                self.serve(op, &request);
+            }
+            Step::ArriveCluster {
+                generation,
+                op,
+                effect,
+            } if generation == self.generation => {
+                self.serve_cluster(op, *effect);
+            }
+            Step::Deliver {
+                generation,
+                input,
+                op,
+            } if generation == self.generation => {
+                self.deliver(*input, op);
+            }
+            Step::Watch { generation } if generation == self.generation => self.report_changes(),
+            Step::Sync(name) => {
+                self.world.sync(&name);
+                self.poll_watch_soon();
+            }
+            Step::Wake { generation } if generation == self.generation => {
+                if self.wake.is_some_and(|at| at <= self.now) {
+                    self.wake = None;
+                    self.observers.woken();
+                    self.core.handle_timeout(self.clock());
+                    self.drain();
+                }
+            }
+            Step::Arrive { .. }
+            | Step::ArriveCluster { .. }
+            | Step::Deliver { .. }
+            | Step::Watch { .. }
+            | Step::Wake { .. } => {}
+        }
+    }
+
+    fn act(&mut self, idx: usize) {
+        let (_, action) = self.plan.actions[idx].clone();
+        self.trace.line(self.now, "act", format_args!("{action:?}"));
+        self.observers.act(self.now, &action, &self.world);
+        self.world.act(self.now, &action);
+        match action {
+            Action::WatchReset => self.start_watch(),
+            Action::Restart => self.restart(),
+            Action::Push(..)
+            | Action::DeleteTag(..)
+            | Action::EditPolicy(..)
+            | Action::ForeignEdit(_)
+            | Action::Delete(_)
+            | Action::Create(_) => self.poll_watch_soon(),
+        }
+        if let Some((at, _)) = self.plan.actions.get(idx + 1) {
+            let at = *at;
+            self.push(at, Step::Act(idx + 1));
+        }
+    }
+
+    /// The process ends and starts anew: nothing that was under way reaches the new core.
+    fn restart(&mut self) {
+        *self.injected.entry("restart").or_default() += 1;
+        self.generation += 1;
+        self.ops.clear();
+        self.wake = None;
+        let seed =
+            Entropy::new(self.options.seed ^ u64::from(self.generation), Stream::Core).bits();
+        self.core = Updater::new(self.config.clone(), Seed(seed), self.clock());
+        self.observers.restarted(self.now);
+        self.start_watch();
+    }
+
+    /// Lists everything, then follows.
+    fn start_watch(&mut self) {
+        let mut at = self
+            .now
+            .after(Duration::from_millis(1))
+            .max(self.watch.last_delivery);
+        self.send_at(at, Input::Cluster(ClusterInput::ResetBegun));
+        let objects: Vec<_> = self.world.cluster.applications().cloned().collect();
+        for object in objects {
+            at = at.after(Duration::from_micros(50));
+            let record = World::record(&object);
+            self.send_at(at, Input::Cluster(ClusterInput::Applied(Box::new(record))));
+        }
+        at = at.after(Duration::from_micros(50));
+        self.send_at(at, Input::Cluster(ClusterInput::ResetDone));
+        self.watch.last_delivery = at;
+        self.watch.reached = self.world.cluster.version();
+    }
+
+    fn poll_watch_soon(&mut self) {
+        if !self.watch.polled {
+            self.watch.polled = true;
+            let delay =
+                Duration::from_millis(5) + self.latency.exponential(Duration::from_millis(20));
+            let generation = self.generation;
+            self.push(self.now.after(delay), Step::Watch { generation });
+        }
+    }
+
+    fn report_changes(&mut self) {
+        self.watch.polled = false;
+        let from = self.watch.reached;
+        let changes: Option<Vec<_>> = self
+            .world
+            .cluster
+            .changes_since(from)
+            .ok()
+            .map(|changes| changes.cloned().collect());
+        let Some(changes) = changes else {
+            self.start_watch();
+            return;
+        };
+        for change in changes {
+            self.watch.reached = change.version;
+            let at = self.now.max(self.watch.last_delivery);
+            self.watch.last_delivery = at;
+            let record = World::record(&change.object);
+            let input = match change.kind {
+                ChangeKind::Deleted => ClusterInput::Deleted(record.key),
+                ChangeKind::Added | ChangeKind::Modified => ClusterInput::Applied(Box::new(record)),
+            };
+            self.send_at(at, Input::Cluster(input));
+        }
+    }
+
+    fn send_at(&mut self, at: Time, input: Input) {
+        if self.options.planted == Some(Planted::ForgottenApp)
+            && let Input::Cluster(ClusterInput::Applied(app)) = &input
+            && *app.key.name == *"app-0"
+        {
+            return;
+        }
+        let generation = self.generation;
+        self.push(
+            at,
+            Step::Deliver {
+                generation,
+                input: Box::new(input),
+                op: None,
+            },
+        );
+    }
+
+    fn deliver(&mut self, input: Input, op: Option<OpId>) {
+        if let Some(op) = op {
+            let doubled = self.fault("doubled", self.options.faults.doubled);
+            let host = self.ops.remove(&op).and_then(|op| op.host);
+            self.observers.completed(op, host.as_deref());
+            self.core.handle_input(self.clock(), input.clone());
+            self.drain();
+            if !doubled {
+                return;
+            }
+            // Hashing walks everything: only small worlds are compared.
+            let judged = self.options.apps <= 50;
+            let before = judged.then(|| self.core.state_hash());
+            self.core.handle_input(self.clock(), input);
+            let after = judged.then(|| self.core.state_hash());
+            self.observers.repeated(op, before == after);
+            self.drain();
+            return;
+        }
+        self.observers.told(self.now, &input);
+        self.core.handle_input(self.clock(), input);
+        self.drain();
+    }
+
+    /// Drains effects into the world and events into the observers, then re-arms the timer.
+    fn drain(&mut self) {
+        while let Some(effect) = self.core.poll_effect() {
+            self.start(effect);
+        }
+        while let Some(event) = self.core.poll_event() {
+            self.trace
+                .line(self.now, "event", format_args!("{event:?}"));
+            self.observers.event(self.now, &event);
+        }
+        let Some(wakeup) = self.core.poll_timeout() else {
+            return;
+        };
+        let early =
+            wakeup.at < self.now || (wakeup.at == self.now && wakeup.reason != WakeReason::Turn);
+        self.observers.wakeup(self.now, wakeup, early);
+        if self
+            .wake
+            .is_none_or(|known| wakeup.at < known || known < self.now)
+        {
+            self.wake = Some(wakeup.at);
+            let generation = self.generation;
+            self.push(wakeup.at.max(self.now), Step::Wake { generation });
+        }
+    }
+
+    fn start(&mut self, effect: Effect) {
+        self.trace
+            .line(self.now, "effect", format_args!("{}", brief(&effect)));
+        self.observers.started(self.now, &effect);
+        let generation = self.generation;
+        match effect {
+            Effect::Http(op, request) => {
+                let host = Request::from_core(&request).map(|request| request.host);
+                let lost = self.fault("lost", self.options.faults.lost);
+                let hanging = lost || self.fault("hang", self.options.faults.hang);
+                self.ops.insert(
+                    op,
+                    Op {
+                        host,
+                        hanging,
+                        lost,
+                        reply_lost: false,
+                    },
+                );
+                if !hanging {
+                    let at = self.now.after(self.half_way());
+                    self.push(
+                        at,
+                        Step::Arrive {
+                            generation,
+                            op,
+                            request: Box::new(request),
+                        },
+                    );
+                }
+            }
+            Effect::Cluster(op, effect) => {
+                let is_patch = matches!(effect, ClusterEffect::Patch(_));
+                let reply_lost =
+                    is_patch && self.fault("reply-lost", self.options.faults.patch_reply_lost);
+                self.ops.insert(
+                    op,
+                    Op {
+                        host: None,
+                        hanging: false,
+                        lost: false,
+                        reply_lost,
+                    },
+                );
+                let at = self.now.after(self.half_way());
+                self.push(
+                    at,
+                    Step::ArriveCluster {
+                        generation,
+                        op,
+                        effect: Box::new(effect),
+                    },
+                );
+            }
+            Effect::ReadCredential(op, source) => {
+                self.ops.insert(
+                    op,
+                    Op {
+                        host: None,
+                        hanging: false,
+                        lost: false,
+                        reply_lost: false,
+                    },
+                );
+                let outcome =
+                    CredentialOutcome::Missing(format!("{source:?} is not in this world"));
+                self.answer(op, Input::Credential(op, outcome));
+            }
+            Effect::Cancel(op) => {
+                let hanging = self.ops.get(&op).is_some_and(|op| op.hanging && !op.lost);
+                if hanging {
+                    let kind = TransportKind::Cancelled;
+                    self.fail(op, kind, "the core cancelled the request");
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, op: OpId, request: &HttpRequest) {
+        let Some(asked) = Request::from_core(request) else {
+            self.fail(op, TransportKind::Malformed, "no absolute URL");
+            return;
+        };
+        if self.fault("reset", self.options.faults.reset) {
+            self.fail(op, TransportKind::Closed, "connection reset by peer");
+            return;
+        }
+        let mut response = if self.fault("server-error", self.options.faults.server_error) {
+            let status = [500, 502, 503][self.faults.index(3)];
+            Response {
+                status,
+                ..Response::default()
+            }
+        } else if self.fault("throttled", self.options.faults.throttled) {
+            let wait = self.faults.between(1, 30);
+            self.observers.throttled(self.now, &asked.host, wait);
+            Response {
+                status: 429,
+                ..Response::default()
+            }
+            .with_header("retry-after", wait.to_string())
+        } else {
+            let Some(registry) = self.world.registries.get_mut(&asked.host) else {
+                self.fail(op, TransportKind::Dns, "no such host");
+                return;
+            };
+            registry.handle(self.now, wall(self.now), &asked)
+        };
+        self.observers.served(&asked, &mut response);
+        if asked.path().ends_with("/tags/list")
+            && self.fault("truncated", self.options.faults.truncated)
+        {
+            let half = response.body.len() / 2;
+            response.body.truncate(half);
+        }
+        let outcome = HttpOutcome::Response(response.into_core(asked.method == "HEAD"));
+        self.answer(op, Input::Http(op, outcome));
+    }
+
+    fn serve_cluster(&mut self, op: OpId, effect: ClusterEffect) {
+        let input = match effect {
+            ClusterEffect::Patch(patch) => {
+                let (namespace, name) = (&*patch.key.namespace, &*patch.key.name);
+                let before = self.world.cluster.application(namespace, name).cloned();
+                let outcome = match self.world.cluster.patch(namespace, name, &patch.to_json()) {
+                    Ok(object) => {
+                        self.trace
+                            .line(self.now, "patched", format_args!("{namespace}/{name}"));
+                        let before = before.expect("a patched object was there");
+                        self.observers.patched(name, &before, &object, &self.world);
+                        let sync = self.now.after(
+                            Duration::from_secs(2)
+                                + self.latency.exponential(Duration::from_secs(5)),
+                        );
+                        self.push(sync, Step::Sync(name.to_owned()));
+                        PatchOutcome::Done(Box::new(World::record(&object)))
+                    }
+                    Err(Refusal::Missing) => PatchOutcome::Missing,
+                    Err(Refusal::Conflict) => PatchOutcome::Conflict,
+                    Err(Refusal::Gone) => PatchOutcome::Transient("gone".to_owned()),
+                    Err(Refusal::Unprocessable(text)) => PatchOutcome::Rejected(text),
+                };
+                self.poll_watch_soon();
+                let lost = self.ops.get(&op).is_some_and(|op| op.reply_lost);
+                let outcome = if lost && matches!(outcome, PatchOutcome::Done(_)) {
+                    PatchOutcome::Unknown("the reply was lost".to_owned())
+                } else {
+                    outcome
+                };
+                Input::Cluster(ClusterInput::Patched(op, outcome))
+            }
+            ClusterEffect::Read { key, .. } => {
+                let object = self.world.cluster.application(&key.namespace, &key.name);
+                let outcome = object.map_or(ReadOutcome::Missing, |object| {
+                    ReadOutcome::Found(Box::new(World::record(object)))
+                });
+                Input::Cluster(ClusterInput::Read(op, outcome))
+            }
+        };
+        self.answer(op, input);
+    }
+
+    fn fail(&mut self, op: OpId, kind: TransportKind, detail: &str) {
+        let failure = TransportFailure {
+            kind,
+            detail: detail.to_owned(),
+        };
+        self.answer(op, Input::Http(op, HttpOutcome::Failed(failure)));
+    }
+
+    /// Delivers a completion after the second half of the way.
+    fn answer(&mut self, op: OpId, input: Input) {
+        let mut delay = self.half_way();
+        if self.fault("stall", self.options.faults.stall) {
+            delay += Duration::from_secs(self.faults.between(5, 120));
+        }
+        let generation = self.generation;
+        let step = Step::Deliver {
+            generation,
+            input: Box::new(input),
+            op: Some(op),
+        };
+        self.push(self.now.after(delay), step);
+    }
+
+    fn half_way(&mut self) -> Duration {
+        Duration::from_millis(2) + self.latency.exponential(Duration::from_millis(20))
+    }
+
+    fn fault(&mut self, class: &'static str, per_million: u32) -> bool {
+        let strikes = self.faulty && per_million > 0 && self.faults.chance(per_million);
+        if strikes {
+            *self.injected.entry(class).or_default() += 1;
+        }
+        strikes
+    }
+
+    fn clock(&self) -> Now {
+        Now {
+            mono: self.now,
+            wall: wall(self.now),
+        }
+    }
+
+    fn push(&mut self, at: Time, step: Step) {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.heap.push(Reverse(Timed { at, seq, step }));
+    }
+}
+
+/// An effect in one line, without its payload.
+fn brief(effect: &Effect) -> String {
+    match effect {
+        Effect::Http(op, request) => {
+            format!("{} http {} {}", op.0, request.method.as_str(), request.url)
+        }
+        Effect::ReadCredential(op, source) => format!("{} credential {source:?}", op.0),
+        Effect::Cluster(op, ClusterEffect::Patch(patch)) => {
+            format!(
+                "{} patch {NAMESPACE}/{} {:?}",
+                op.0, patch.key.name, patch.operations
+            )
+        }
+        Effect::Cluster(op, ClusterEffect::Read { key, .. }) => format!("{} read {key}", op.0),
+        Effect::Cancel(op) => format!("{} cancel", op.0),
+    }
+}

@@ -1,0 +1,239 @@
+//! One whole run: its phases, its verdict, and what it prints.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use image_updater_core::id::AppKey;
+use image_updater_core::time::Time;
+
+use crate::checks::Violation;
+use crate::engine::Engine;
+use crate::options::{Options, Profile};
+use crate::settings;
+use crate::trace::Trace;
+use crate::workload::Plan;
+use crate::world::NAMESPACE;
+
+/// How a run ended, as a number for the shell (`simulation.md` 3.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    /// Everything held.
+    Ok = 0,
+    /// The core panicked (S20).
+    Panic = 101,
+    /// A safety invariant did not hold.
+    Safety = 111,
+    /// A liveness invariant did not hold.
+    Liveness = 112,
+    /// Two runs of one plan differ (D1).
+    Determinism = 113,
+    /// The harness is wrong: the options make no valid settings.
+    Harness = 114,
+}
+
+/// What came out of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// What was run.
+    pub options: Options,
+    /// The hash over everything that happened.
+    pub hash: u64,
+    /// Steps of the engine.
+    pub steps: u64,
+    /// Checks started.
+    pub checks: u64,
+    /// Updates written.
+    pub writes: u64,
+    /// Faults injected, by class.
+    pub injected: BTreeMap<&'static str, u64>,
+    /// What did not hold.
+    pub verdict: Result<(), Failure>,
+    /// The last lines.
+    pub trace: Trace,
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit code.
+    pub code: ExitCode,
+    /// The invariant.
+    pub violation: Violation,
+    /// When it was found.
+    pub at: Time,
+    /// What the core says of the subject.
+    pub explanation: String,
+}
+
+/// Runs the plan that follows from `options`.
+pub fn run(options: &Options) -> Report {
+    let plan = Plan::generate(options);
+    let outcome = catch_unwind(AssertUnwindSafe(|| run_plan(options, plan)));
+    outcome.unwrap_or_else(|panic| {
+        let detail = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("a panic without text");
+        let failure = Failure {
+            code: ExitCode::Panic,
+            violation: Violation::new("S20", "core", detail),
+            at: Time::ZERO,
+            explanation: String::new(),
+        };
+        Report {
+            options: options.clone(),
+            hash: 0,
+            steps: 0,
+            checks: 0,
+            writes: 0,
+            injected: BTreeMap::new(),
+            verdict: Err(failure),
+            trace: Trace::default(),
+        }
+    })
+}
+
+/// Runs `options` twice and compares (D1).
+pub fn run_twice(options: &Options) -> Report {
+    let mut first = run(options);
+    let second = run(options);
+    if let Some(lines) = first.trace.first_difference(&second.trace)
+        && first.verdict.is_ok()
+    {
+        first.verdict = Err(Failure {
+            code: ExitCode::Determinism,
+            violation: Violation::new("D1", "run", format!("the traces part in lines {lines:?}")),
+            at: Time::ZERO,
+            explanation: String::new(),
+        });
+    }
+    first
+}
+
+fn run_plan(options: &Options, plan: Plan) -> Report {
+    let config = match settings::config(options) {
+        Ok(config) => config,
+        Err(detail) => return harness_failure(options, detail),
+    };
+    let mut engine = Engine::new(options.clone(), plan, config);
+    let names: Vec<String> = engine
+        .world
+        .apps
+        .iter()
+        .map(|app| app.name.clone())
+        .collect();
+    for name in names {
+        engine
+            .observers
+            .liveness
+            .expect(Time::ZERO, AppKey::new(NAMESPACE, name));
+    }
+    let verdict = phases(&mut engine).map_err(|violation| fail(&engine, violation));
+    Report {
+        options: options.clone(),
+        hash: engine.trace.hash(),
+        steps: engine.steps,
+        checks: engine.observers.liveness.checks,
+        writes: engine.observers.ledger.writes,
+        injected: std::mem::take(&mut engine.injected),
+        verdict,
+        trace: std::mem::take(&mut engine.trace),
+    }
+}
+
+/// Safety under load, healing, liveness, teardown (`simulation.md` 3.4).
+fn phases(engine: &mut Engine) -> Result<(), Violation> {
+    let options = engine.options.clone();
+    let steps_max = 5_000_000 + u64::from(options.apps) * options.horizon.as_secs() * 4;
+    let load_end = Time::ZERO.after(options.horizon);
+    engine.run_until(load_end, steps_max)?;
+    engine.heal();
+    // Registries may be closed for as long as their longest pause, and the slowest operation under
+    // way ends by its own deadline.
+    let settle = options.interval * 4 + Duration::from_secs(1800);
+    let quiet_from = load_end.after(settle);
+    engine.run_until(quiet_from, steps_max)?;
+    let claims_liveness = options.faults.lost == 0;
+    if claims_liveness {
+        if all_were_checked(&options, settle) {
+            engine.observers.ledger.settled(&engine.world)?;
+        }
+        engine.observers.liveness.quiet = crate::checks::Quiet::default();
+        let quiet = options.interval * 3;
+        engine.run_until(quiet_from.after(quiet), steps_max)?;
+        engine.observers.liveness.quiescence(quiet)?;
+    }
+    engine.observers.liveness.herd()?;
+    engine.delete_all();
+    let end = engine.now().after(Duration::from_secs(900));
+    engine.run_until(end, steps_max)?;
+    if claims_liveness {
+        let left = engine.core.stats();
+        if left.applications != 0 || left.repositories != 0 || left.operations != 0 {
+            return Err(Violation::new(
+                "S17",
+                "core",
+                format!("after the teardown: {left:?}"),
+            ));
+        }
+    }
+    let could_write = engine.observers.ledger.could_write(options.apps);
+    if options.profile == Profile::Faultless && could_write && engine.observers.ledger.writes == 0 {
+        let detail = "an update was possible and none was published";
+        return Err(Violation::new("L4", "run", detail));
+    }
+    Ok(())
+}
+
+/// True when the per-repository cap let everyone have a check while the run settled.
+fn all_were_checked(options: &Options, settle: Duration) -> bool {
+    match options.per_repo_cap {
+        0 => true,
+        cap => options.interval * options.apps.div_ceil(cap) < settle,
+    }
+}
+
+fn fail(engine: &Engine, violation: Violation) -> Failure {
+    let code = if violation.is_liveness() {
+        ExitCode::Liveness
+    } else {
+        ExitCode::Safety
+    };
+    let subject = violation
+        .subject
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let explanation = engine
+        .core
+        .explain(&AppKey::new(NAMESPACE, subject))
+        .map(|explanation| format!("{explanation:#?}"))
+        .unwrap_or_default();
+    Failure {
+        code,
+        violation,
+        at: engine.now(),
+        explanation,
+    }
+}
+
+fn harness_failure(options: &Options, detail: String) -> Report {
+    Report {
+        options: options.clone(),
+        hash: 0,
+        steps: 0,
+        checks: 0,
+        writes: 0,
+        injected: BTreeMap::new(),
+        verdict: Err(Failure {
+            code: ExitCode::Harness,
+            violation: Violation::new("harness", "settings", detail),
+            at: Time::ZERO,
+            explanation: String::new(),
+        }),
+        trace: Trace::default(),
+    }
+}

@@ -1,0 +1,332 @@
+//! What happens in the world of a run: a plan of timed actions, made from the seed before the run.
+//!
+//! The generator keeps a model of what exists, so that every action fits (`simulation.md` 3.2). The
+//! plan, not the seed, is what is replayed.
+
+use std::collections::BTreeSet;
+
+use image_updater_core::time::Time;
+
+use crate::entropy::{Entropy, Stream};
+use crate::options::Options;
+
+/// Number of an application in a run.
+pub type AppIdx = usize;
+/// Number of a repository in a run.
+pub type RepoIdx = usize;
+
+/// What a run starts with, and what then happens.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The applications at the start.
+    pub apps: Vec<AppModel>,
+    /// The repositories.
+    pub repos: Vec<RepoModel>,
+    /// Timed actions, in order.
+    pub actions: Vec<(Time, Action)>,
+}
+
+/// An application as the workload sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppModel {
+    /// Its name; unique for the life of the run, unless it is re-created.
+    pub name: String,
+    /// Kustomize instead of Helm.
+    pub kustomize: bool,
+    /// Its images.
+    pub images: Vec<ImageModel>,
+}
+
+/// One listed image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageModel {
+    /// Where it comes from.
+    pub repo: RepoIdx,
+    /// What may be chosen.
+    pub policy: ImagePolicy,
+}
+
+/// What an image's annotations allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImagePolicy {
+    /// `semver` without constraint.
+    Any,
+    /// `semver` with `~major.minor`.
+    Minor(u64, u64),
+    /// `alphabetical`.
+    Alphabetical,
+    /// `newest-build`.
+    NewestBuild,
+    /// `digest` of the tag `latest`.
+    Digest,
+}
+
+/// A repository as the workload sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepoModel {
+    /// Which registry holds it.
+    pub registry: usize,
+    /// Its name there.
+    pub name: String,
+    /// Its newest version.
+    pub newest: Version,
+    /// Versions at the start.
+    pub versions: Vec<Version>,
+}
+
+/// `major.minor.patch`.
+pub type Version = (u64, u64, u64);
+
+/// The tag of `version`.
+pub fn tag(version: Version) -> String {
+    format!("{}.{}.{}", version.0, version.1, version.2)
+}
+
+/// Something that happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A version is pushed; `latest` moves with it.
+    Push(RepoIdx, Version),
+    /// A tag of a version is deleted.
+    DeleteTag(RepoIdx, Version),
+    /// An application's policy for its first image changes.
+    EditPolicy(AppIdx, ImagePolicy),
+    /// Somebody changes something that is none of our business.
+    ForeignEdit(AppIdx),
+    /// An application is deleted.
+    Delete(AppIdx),
+    /// It is created again, with another uid.
+    Create(AppIdx),
+    /// The watch breaks and begins anew.
+    WatchReset,
+    /// The process ends and starts with empty memory.
+    Restart,
+}
+
+impl Plan {
+    /// Makes the plan of a run.
+    pub fn generate(options: &Options) -> Self {
+        let mut entropy = Entropy::new(options.seed, Stream::Workload);
+        let repos: Vec<RepoModel> = (0..options.repositories.max(1))
+            .map(|idx| RepoModel::generate(&mut entropy, options, idx))
+            .collect();
+        let apps: Vec<AppModel> = (0..options.apps)
+            .map(|idx| AppModel::generate(&mut entropy, &repos, idx))
+            .collect();
+        let actions = generate_actions(&mut entropy, options, &apps, repos.clone());
+        Self {
+            apps,
+            repos,
+            actions,
+        }
+    }
+}
+
+impl RepoModel {
+    fn generate(entropy: &mut Entropy, options: &Options, idx: u32) -> Self {
+        let registries = u64::from(options.registries.max(1));
+        // Every registry has a repository; the first ones have more.
+        let drawn = if u64::from(idx) < registries {
+            u64::from(idx)
+        } else {
+            entropy.below(registries).min(entropy.below(registries))
+        };
+        let mut newest = (1, 0, 0);
+        let mut versions = vec![newest];
+        for _ in 1..options.tags.max(1) {
+            newest = bump(entropy, newest);
+            versions.push(newest);
+        }
+        Self {
+            registry: usize::try_from(drawn).expect("a small number"),
+            name: format!("org/repo-{idx}"),
+            newest,
+            versions,
+        }
+    }
+}
+
+impl AppModel {
+    fn generate(entropy: &mut Entropy, repos: &[RepoModel], idx: u32) -> Self {
+        let mut images: Vec<ImageModel> = Vec::new();
+        for _ in 0..[1, 1, 1, 2, 3][entropy.index(5)] {
+            // Spread evenly, so that few repositories are without users.
+            let repo =
+                (usize::try_from(idx).expect("a small number") + entropy.index(3)) % repos.len();
+            if images.iter().all(|image| image.repo != repo) {
+                let policy = draw_policy(entropy, &repos[repo]);
+                images.push(ImageModel { repo, policy });
+            }
+        }
+        Self {
+            name: format!("app-{idx}"),
+            kustomize: entropy.chance(400_000),
+            images,
+        }
+    }
+}
+
+fn draw_policy(entropy: &mut Entropy, repo: &RepoModel) -> ImagePolicy {
+    match entropy.pick(&[40, 30, 10, 12, 8]) {
+        0 => ImagePolicy::Any,
+        1 => {
+            let version = repo.versions[entropy.index(repo.versions.len())];
+            ImagePolicy::Minor(version.0, version.1)
+        }
+        2 => ImagePolicy::Alphabetical,
+        3 => ImagePolicy::NewestBuild,
+        _ => ImagePolicy::Digest,
+    }
+}
+
+fn bump(entropy: &mut Entropy, version: Version) -> Version {
+    match entropy.pick(&[70, 22, 8]) {
+        0 => (version.0, version.1, version.2 + 1),
+        1 => (version.0, version.1 + 1, 0),
+        _ => (version.0 + 1, 0, 0),
+    }
+}
+
+fn generate_actions(
+    entropy: &mut Entropy,
+    options: &Options,
+    apps: &[AppModel],
+    mut repos: Vec<RepoModel>,
+) -> Vec<(Time, Action)> {
+    let mut alive: BTreeSet<AppIdx> = (0..apps.len()).collect();
+    let mut gone: Vec<AppIdx> = Vec::new();
+    let mut times: Vec<Time> = Vec::new();
+    let seconds = options.horizon.as_secs();
+    let count = seconds * u64::from(options.actions_per_hour) / 3600;
+    for _ in 0..count {
+        times.push(Time::from_millis(entropy.below(seconds * 1000)));
+    }
+    times.sort_unstable();
+    let mut actions = Vec::with_capacity(times.len());
+    for time in times {
+        let weights = [60, 4, 10, 12, 3, 11];
+        let action = match entropy.pick(&weights) {
+            1 => {
+                let repo = entropy.index(repos.len());
+                // The newest stays: deleting it would make a downgrade the right decision.
+                let model = &mut repos[repo];
+                if model.versions.len() < 2 {
+                    continue;
+                }
+                let at = entropy.index(model.versions.len() - 1);
+                Action::DeleteTag(repo, model.versions.remove(at))
+            }
+            kind @ (2..=4) => {
+                let Some(app) = pick_of(entropy, &alive) else {
+                    continue;
+                };
+                match kind {
+                    2 => Action::EditPolicy(
+                        app,
+                        draw_policy(entropy, &repos[apps[app].images[0].repo]),
+                    ),
+                    3 => Action::ForeignEdit(app),
+                    _ => {
+                        alive.remove(&app);
+                        gone.push(app);
+                        Action::Delete(app)
+                    }
+                }
+            }
+            5 if !gone.is_empty() => {
+                let app = gone.swap_remove(entropy.index(gone.len()));
+                alive.insert(app);
+                Action::Create(app)
+            }
+            _ => {
+                let repo = entropy.index(repos.len());
+                let version = bump(entropy, repos[repo].newest);
+                repos[repo].newest = version;
+                repos[repo].versions.push(version);
+                Action::Push(repo, version)
+            }
+        };
+        actions.push((time, action));
+    }
+    let mut faults = Entropy::new(options.seed, Stream::Faults);
+    let mut add = |rate_per: u64, count: u32, action: &Action| {
+        for _ in 0..u64::from(count) * seconds / rate_per {
+            actions.push((
+                Time::from_millis(faults.below(seconds * 1000)),
+                action.clone(),
+            ));
+        }
+    };
+    add(
+        3600,
+        options.faults.watch_resets_per_hour,
+        &Action::WatchReset,
+    );
+    add(86_400, options.faults.restarts_per_day, &Action::Restart);
+    actions.sort_by_key(|(time, _)| *time);
+    actions
+}
+
+fn pick_of(entropy: &mut Entropy, set: &BTreeSet<AppIdx>) -> Option<AppIdx> {
+    set.iter().nth(entropy.index(set.len())).copied()
+}
+
+impl ImagePolicy {
+    /// What the constraint part of the list entry is.
+    pub fn constraint(self) -> String {
+        match self {
+            Self::Minor(major, minor) => format!("~{major}.{minor}"),
+            Self::Digest => "latest".to_owned(),
+            Self::Any | Self::Alphabetical | Self::NewestBuild => String::new(),
+        }
+    }
+
+    /// The value of the strategy annotation.
+    pub const fn strategy(self) -> &'static str {
+        match self {
+            Self::Any | Self::Minor(..) => "semver",
+            Self::Alphabetical => "alphabetical",
+            Self::NewestBuild => "newest-build",
+            Self::Digest => "digest",
+        }
+    }
+
+    /// True when this policy may choose the tag of `version`: the naive judge.
+    pub const fn allows(self, version: Version) -> bool {
+        match self {
+            Self::Minor(major, minor) => version.0 == major && version.1 == minor,
+            Self::Any | Self::Alphabetical | Self::NewestBuild => true,
+            Self::Digest => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Profile;
+
+    #[test]
+    fn plans_follow_from_the_seed_and_only_touch_what_exists() {
+        for seed in 0..20 {
+            let options = Options::derive(seed, Profile::Swarm, Some(12), Some(3));
+            let plan = Plan::generate(&options);
+            assert_eq!(plan.actions, Plan::generate(&options).actions);
+            let mut alive: BTreeSet<AppIdx> = (0..plan.apps.len()).collect();
+            for (_, action) in &plan.actions {
+                match action {
+                    Action::Delete(app) => assert!(alive.remove(app), "{action:?}"),
+                    Action::Create(app) => assert!(alive.insert(*app), "{action:?}"),
+                    Action::EditPolicy(app, _) | Action::ForeignEdit(app) => {
+                        assert!(alive.contains(app), "{action:?}");
+                    }
+                    Action::Push(..)
+                    | Action::DeleteTag(..)
+                    | Action::WatchReset
+                    | Action::Restart => {}
+                }
+            }
+            assert!(plan.actions.is_sorted_by_key(|(time, _)| *time));
+        }
+    }
+}
