@@ -8,13 +8,18 @@ pub mod change;
 mod choice;
 pub mod decide;
 pub mod helm;
+#[cfg(test)]
+mod json_patch;
 pub mod kustomize;
 pub mod listing;
 pub mod needs;
+mod operations;
 pub mod plan;
 pub mod reason;
 pub mod refusal;
 pub mod spec;
+#[cfg(test)]
+mod tests;
 
 pub use change::{Change, event_annotations};
 pub use decide::{Counters, Decision, WriteBack, decide};

@@ -67,7 +67,10 @@ fn current_image(input: &Value) -> Value {
     let app = application(&input["application"]);
     let (entry, image) = (entry_plan(&app, input), image(&input["new_image"]));
     let current = ImageSpec::of(&app).map(|spec| spec.current_image(put(&entry, &image)));
-    json!({"current": current.map_or_else(|error| error.to_string(), String::from)})
+    current.map_or_else(
+        |_| json!({"error": true}),
+        |current| json!({ "current": current }),
+    )
 }
 
 fn kustomize_match(input: &Value) -> Value {
