@@ -227,7 +227,7 @@ mod tests {
             position in prop::option::of(0_usize..3),
             images in prop::collection::vec(images(), 0..4),
         ) {
-            let document = document(is_helm, &block, position);
+            let document = document(is_helm, block.as_ref(), position);
             let app = read(&document);
             let mut spec = ImageSpec::of(&app).expect("the parameters can be read");
             prop_assert_eq!(spec.operations(&app), []);
@@ -251,7 +251,7 @@ mod tests {
         fn putting_again_what_is_held_changes_nothing(
             is_helm in any::<bool>(), block in blocks(), image in images(),
         ) {
-            let app = read(&document(is_helm, &block, None));
+            let app = read(&document(is_helm, block.as_ref(), None));
             let mut spec = ImageSpec::of(&app).expect("the parameters can be read");
             put(&app, &mut spec, &image);
             let first = spec.clone();
@@ -266,7 +266,7 @@ mod tests {
             {"name": "a", "value": "1"}, {"name": "image.tag", "value": "1.0"}
         ]});
         check(
-            Some(parameters),
+            Some(&parameters),
             [
                 "replace /spec/sources/1/helm/parameters/1/value \"1.1\"",
                 "add /spec/sources/1/helm/parameters/1/forceString true",
@@ -278,7 +278,7 @@ mod tests {
         let list = "[{\"forceString\":true,\"name\":\"image.name\",\"value\":\"x/a\"},\
                     {\"forceString\":true,\"name\":\"image.tag\",\"value\":\"1.1\"}]";
         check(
-            Some(json!({})),
+            Some(&json!({})),
             &[&format!("add /spec/sources/1/helm/parameters {list}")],
         );
         check(
@@ -289,8 +289,8 @@ mod tests {
         );
     }
 
-    fn check(block: Option<Value>, expect: &[&str]) {
-        let app = read(&document(true, &block, Some(1)));
+    fn check(block: Option<&Value>, expect: &[&str]) {
+        let app = read(&document(true, block, Some(1)));
         let mut spec = ImageSpec::of(&app).expect("the parameters can be read");
         put(&app, &mut spec, "x/a:1.1");
         let operations: Vec<String> = spec
@@ -372,7 +372,7 @@ mod tests {
     }
 
     /// The source stands alone or at a position among three.
-    fn document(is_helm: bool, block: &Option<Value>, position: Option<usize>) -> Value {
+    fn document(is_helm: bool, block: Option<&Value>, position: Option<usize>) -> Value {
         let kind = if is_helm { "Helm" } else { "Kustomize" };
         let mut source = json!({"repoURL": "r"});
         if let Some(block) = block {

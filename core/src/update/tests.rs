@@ -159,7 +159,7 @@ fn images_that_undo_each_other_write_nothing() {
     ]);
     let app = read(document);
     let plan = Plan::of(&app, &Platform::new("linux", "amd64"));
-    let warnings: Vec<_> = plan.warnings.iter().map(|w| w.code()).collect();
+    let warnings: Vec<_> = plan.warnings.iter().map(PlanWarning::code).collect();
     assert_eq!(warnings, ["shared-helm-parameter", "shared-helm-parameter"]);
     let decision = run(&app, &Tags::named(&["1.1.0"]));
     assert_eq!(codes(&decision), ["already-in-spec", "already-in-spec"]);
