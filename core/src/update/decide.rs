@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::spec::{ImageSpec, PutImage, SpecError};
 use crate::app::{Application, SourceKind, SourcePlace, WriteBackMethod};
 use crate::effect::PatchOperation;
-use crate::image::{Image, Tag};
+use crate::image::{Image, Strategy, Tag};
 
 /// What was decided about one application.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -156,7 +156,15 @@ impl Decision {
             if let Some(change) = is_changed.then(|| changes.next()).flatten() {
                 put(&mut spec, &change.image);
             } else if matches!(reason, Reason::UpToDate { .. }) {
-                put(&mut spec, &image.entry.with_tag(&image.running()));
+                let mut running = image.running();
+                if let ImageSpec::Helm(_) = spec
+                    && image.options.strategy == Strategy::Digest
+                    && running.name.is_empty()
+                {
+                    // Only the digest runs; the parameter shall name the tag that is followed (D-55).
+                    running.name = image.constraint().into();
+                }
+                put(&mut spec, &image.entry.with_tag(&running));
             }
         }
         Ok(spec)

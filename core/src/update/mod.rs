@@ -1,6 +1,6 @@
 //! The update of one application: what has to be looked up, what is decided, and what is changed.
 //!
-//! Everything here is a pure function of records: [`Plan::of`] says which images need which lookups, [`decide`] says
+//! Everything here is a pure function of records: [`Plan::of`] says which images need which lookups, [`decide()`] says
 //! for every image what becomes of it and why, and the operations of a [`Decision`] touch nothing but the image
 //! parameters that change (`images.md` 10, 11).
 
@@ -8,13 +8,18 @@ pub mod change;
 mod choice;
 pub mod decide;
 pub mod helm;
+#[cfg(test)]
+mod json_patch;
 pub mod kustomize;
 pub mod listing;
 pub mod needs;
+mod operations;
 pub mod plan;
 pub mod reason;
 pub mod refusal;
 pub mod spec;
+#[cfg(test)]
+mod tests;
 
 pub use change::{Change, event_annotations};
 pub use decide::{Counters, Decision, WriteBack, decide};

@@ -12,7 +12,7 @@ use core::fmt;
 use super::reason::Reason;
 use super::refusal::Refusal;
 use crate::app::annotation::{GIT_BRANCH, WRITE_BACK_METHOD};
-use crate::app::{Application, HelmNames, ImageOptions, SourceKind, WriteBackMethod};
+use crate::app::{Application, HelmNames, ImageOptions, PROBLEMS_MAX, SourceKind, WriteBackMethod};
 use crate::image::list::RejectedEntry;
 use crate::image::{
     Constraint, Image, Platform, SelectionError, Strategy, Tag, TagDates, TagFilter, TagListSort,
@@ -134,14 +134,16 @@ impl Plan {
 
     /// The plan of these entries, whatever the application lists.
     pub fn of_entries(app: &Application, entries: Vec<Image>, runtime: &Platform) -> Self {
-        let mut problems = app.problems.iter();
-        let unread = problems.find(|problem| problem.path.starts_with(ANNOTATIONS_PATH));
-        if let Some(problem) = unread {
+        // Behind the last problem that is kept there may be more of which nothing is known.
+        let mut problems = app.problems.iter().enumerate();
+        let unread = problems
+            .find(|(n, problem)| *n >= PROBLEMS_MAX || problem.path.starts_with(ANNOTATIONS_PATH));
+        if let Some((_, problem)) = unread {
             return Self::refused(app, Refusal::Annotation(problem.clone()));
         }
         let live = match app.image_list() {
             Ok(list) => app.live_images(&list.images),
-            Err(_) => app.live_images(&entries),
+            Err(_) => app.live_images(&[]),
         };
         let images: Vec<ImagePlan> = entries
             .into_iter()

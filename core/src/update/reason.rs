@@ -261,6 +261,41 @@ impl Reason {
         !matches!(self, Self::NotLive)
     }
 
+    /// Bytes of its texts, for the footprint.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Updated { old, new, .. } => old.len() + new.len(),
+            Self::UpToDate { running: text, .. }
+            | Self::AlreadyInSpec { new: text }
+            | Self::Refused { new: text, .. }
+            | Self::NoneInConstraint {
+                constraint: text, ..
+            }
+            | Self::TagNotFound { tag: text }
+            | Self::RunningTagNotAVersion { tag: text }
+            | Self::InvalidConstraint {
+                constraint: text, ..
+            }
+            | Self::LookupFailed(_, text)
+            | Self::WrongSourceType { found: text } => text.len(),
+            Self::InvalidOption(remark) => {
+                size_of::<Remark>() + remark.key.len() + remark.detail.len()
+            }
+            Self::SourceUnreadable { path, detail } => path.len() + detail.len(),
+            Self::NotLive
+            | Self::NotLookedUp
+            | Self::NoTags
+            | Self::NoTagAllowed { .. }
+            | Self::NoVersions { .. }
+            | Self::NoUsableTag { .. }
+            | Self::NoConstraintTag
+            | Self::ListingIncomplete
+            | Self::CandidatesUnread { .. }
+            | Self::Hydrated
+            | Self::NoSource => 0,
+        }
+    }
+
     /// The tag that was chosen or that stands already, if the selection came that far.
     pub fn chosen(&self) -> Option<&str> {
         match self {

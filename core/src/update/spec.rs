@@ -6,18 +6,16 @@
 use alloc::borrow::ToOwned as _;
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde_json::{Value, json};
-
 use super::helm;
 use super::kustomize::{self, Written};
+use super::operations::{ListPlace, image_operations, parameter_operations};
 use crate::app::{
     Application, HelmNames, PROBLEMS_MAX, Parameter, Source, SourceKind, SourcePlace,
 };
-use crate::effect::{PatchOperation, PatchVerb};
+use crate::effect::PatchOperation;
 use crate::image::Image;
 
 /// A copy of the selected source's image parameters, to be changed.
@@ -209,97 +207,225 @@ fn check_readable(app: &Application, place: SourcePlace) -> Result<(), SpecError
     }
 }
 
-/// Where a list stands in an object, and how much of the way to it exists.
-struct ListPlace {
-    /// Pointer of the block that holds the list.
-    block: String,
-    member: &'static str,
-    has_block: bool,
-    has_list: bool,
-}
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
 
-impl ListPlace {
-    /// Adds `items` at the end; what is missing on the way is created with one operation.
-    fn append(&self, items: Vec<Value>) -> Vec<PatchOperation> {
-        let Self { block, member, .. } = self;
-        if items.is_empty() {
-            Vec::new()
-        } else if self.has_list {
-            let path = format!("{block}/{member}/-");
-            items
-                .into_iter()
-                .map(|item| add(path.clone(), item))
-                .collect()
-        } else if self.has_block {
-            Vec::from([add(format!("{block}/{member}"), Value::Array(items))])
-        } else {
-            Vec::from([add(block.clone(), json!({ *member: items }))])
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::super::json_patch::apply;
+    use super::*;
+    use crate::app::ImageOptions;
+    use crate::image::Platform;
+
+    proptest! {
+        #[test]
+        fn operations_make_the_object_equal_and_touch_nothing_else(
+            is_helm in any::<bool>(),
+            block in blocks(),
+            position in prop::option::of(0_usize..3),
+            images in prop::collection::vec(images(), 0..4),
+        ) {
+            let document = document(is_helm, block.as_ref(), position);
+            let app = read(&document);
+            let mut spec = ImageSpec::of(&app).expect("the parameters can be read");
+            prop_assert_eq!(spec.operations(&app), []);
+            for image in &images {
+                put(&app, &mut spec, image);
+            }
+            let operations = spec.operations(&app);
+            let mut patched = document.clone();
+            for operation in &operations {
+                apply(&mut patched, operation);
+            }
+            let fresh = read(&patched);
+            prop_assert_eq!(fresh.problems.len(), 0);
+            prop_assert_eq!(&ImageSpec::of(&fresh), &Ok(spec.clone()));
+            prop_assert_eq!(spec.operations(&fresh), []);
+            prop_assert_eq!(operations.is_empty(), spec == ImageSpec::of(&app).expect("as before"));
+            prop_assert_eq!(without_values(&patched, &document), without_values(&document, &document));
+        }
+
+        #[test]
+        fn putting_again_what_is_held_changes_nothing(
+            is_helm in any::<bool>(), block in blocks(), image in images(),
+        ) {
+            let app = read(&document(is_helm, block.as_ref(), None));
+            let mut spec = ImageSpec::of(&app).expect("the parameters can be read");
+            put(&app, &mut spec, &image);
+            let first = spec.clone();
+            prop_assert!(!put(&app, &mut spec, &image));
+            prop_assert_eq!(spec, first);
         }
     }
 
-    fn element(&self, index: usize) -> String {
-        format!("{}/{}/{index}", self.block, self.member)
+    #[test]
+    fn single_elements_are_touched() {
+        let parameters = json!({"parameters": [
+            {"name": "a", "value": "1"}, {"name": "image.tag", "value": "1.0"}
+        ]});
+        check(
+            Some(&parameters),
+            [
+                "replace /spec/sources/1/helm/parameters/1/value \"1.1\"",
+                "add /spec/sources/1/helm/parameters/1/forceString true",
+                "add /spec/sources/1/helm/parameters/- \
+             {\"forceString\":true,\"name\":\"image.name\",\"value\":\"x/a\"}",
+            ]
+            .as_slice(),
+        );
+        let list = "[{\"forceString\":true,\"name\":\"image.name\",\"value\":\"x/a\"},\
+                    {\"forceString\":true,\"name\":\"image.tag\",\"value\":\"1.1\"}]";
+        check(
+            Some(&json!({})),
+            &[&format!("add /spec/sources/1/helm/parameters {list}")],
+        );
+        check(
+            None,
+            &[&format!(
+                "add /spec/sources/1/helm {{\"parameters\":{list}}}"
+            )],
+        );
     }
-}
 
-fn parameter_operations(
-    list: &ListPlace,
-    old: &[Parameter],
-    new: &[Parameter],
-) -> Vec<PatchOperation> {
-    let mut operations = Vec::new();
-    for (index, (old, new)) in old.iter().zip(new).enumerate() {
-        let element = list.element(index);
-        if old.value != new.value {
-            let path = format!("{element}/value");
-            // An empty value may stand for an absent one, which cannot be replaced.
-            operations.push(if old.value.is_empty() {
-                add(path, Value::from(&*new.value))
-            } else {
-                replace(path, Value::from(&*new.value))
-            });
-        }
-        if old.force_string != new.force_string {
-            let path = format!("{element}/forceString");
-            operations.push(add(path, Value::from(new.force_string)));
-        }
+    fn check(block: Option<&Value>, expect: &[&str]) {
+        let app = read(&document(true, block, Some(1)));
+        let mut spec = ImageSpec::of(&app).expect("the parameters can be read");
+        put(&app, &mut spec, "x/a:1.1");
+        let operations: Vec<String> = spec
+            .operations(&app)
+            .iter()
+            .map(|one| format!("{} {} {}", one.verb.as_str(), one.path, one.value))
+            .collect();
+        assert_eq!(operations, expect);
     }
-    let appended = new.iter().skip(old.len()).map(|parameter| {
-        json!({
-            "name": &*parameter.name,
-            "value": &*parameter.value,
-            "forceString": parameter.force_string,
+
+    fn put(app: &Application, spec: &mut ImageSpec, text: &str) -> bool {
+        let image = Image::parse(text);
+        let options =
+            ImageOptions::resolve(&app.annotations, &image, &Platform::new("linux", "amd64"));
+        spec.put(PutImage {
+            image: &image,
+            helm_names: options.helm.names(),
+            kustomize_image_name: options.kustomize_image_name.as_deref(),
+            is_managed: &|_| false,
         })
-    });
-    operations.extend(list.append(appended.collect()));
-    operations
-}
-
-fn image_operations(list: &ListPlace, old: &[Box<str>], new: &[Box<str>]) -> Vec<PatchOperation> {
-    let mut operations: Vec<PatchOperation> = old
-        .iter()
-        .zip(new)
-        .enumerate()
-        .filter(|(_, (old, new))| old != new)
-        .map(|(index, (_, new))| replace(list.element(index), Value::from(new.to_string())))
-        .collect();
-    let appended = new.iter().skip(old.len());
-    operations.extend(list.append(appended.map(|text| Value::from(&**text)).collect()));
-    operations
-}
-
-fn add(path: String, value: Value) -> PatchOperation {
-    PatchOperation {
-        verb: PatchVerb::Add,
-        path,
-        value,
     }
-}
 
-fn replace(path: String, value: Value) -> PatchOperation {
-    PatchOperation {
-        verb: PatchVerb::Replace,
-        path,
-        value,
+    /// A block that suits both types, absent, empty or with lists.
+    fn blocks() -> impl Strategy<Value = Option<Value>> {
+        let member = |names: &'static [&'static str]| prop::sample::select(names);
+        let parameter = (
+            prop::option::of(member(&["image.name", "image.tag", "p", "q", "z"])),
+            prop::option::of(member(&["", "x/a", "1.0", "1.1"])),
+            prop::option::of(any::<bool>()),
+        );
+        let parameter = parameter.prop_map(|(name, value, forced)| {
+            let mut object = json!({"other": 1});
+            if let Some(name) = name {
+                object["name"] = json!(name);
+            }
+            if let Some(value) = value {
+                object["value"] = json!(value);
+            }
+            if let Some(forced) = forced {
+                object["forceString"] = json!(forced);
+            }
+            object
+        });
+        let image = member(&[
+            "x/a:1.0",
+            "r.io/x/a:1.0",
+            "old=x/a:1",
+            "x/a-b:1",
+            "old",
+            "y/b@sha256:a",
+        ]);
+        let lists = (
+            prop::option::of(prop::collection::vec(parameter, 0..5)),
+            prop::option::of(prop::collection::vec(image, 0..5)),
+        );
+        prop::option::of(lists.prop_map(|(parameters, images)| {
+            let mut block = json!({"valueFiles": ["v"], "namePrefix": "p"});
+            if let Some(parameters) = parameters {
+                block["parameters"] = json!(parameters);
+            }
+            if let Some(images) = images {
+                block["images"] = json!(images);
+            }
+            block
+        }))
+    }
+
+    fn images() -> impl Strategy<Value = String> {
+        const TEXTS: &[&str] = &[
+            "x/a:1.0",
+            "x/a:1.1",
+            "r.io/x/a:2",
+            "s=x/a:3",
+            "n=y/b:4@sha256:b",
+            "o=x/a:5",
+            "y/b",
+        ];
+        prop::sample::select(TEXTS).prop_map(String::from)
+    }
+
+    /// The source stands alone or at a position among three.
+    fn document(is_helm: bool, block: Option<&Value>, position: Option<usize>) -> Value {
+        let kind = if is_helm { "Helm" } else { "Kustomize" };
+        let mut source = json!({"repoURL": "r"});
+        if let Some(block) = block {
+            source[if is_helm { "helm" } else { "kustomize" }] = block.clone();
+        }
+        let (spec, status) = match position {
+            None => (json!({"source": source}), json!({"sourceType": kind})),
+            Some(position) => {
+                let mut sources = [0; 3].map(|_| json!({"ref": "v"}));
+                let mut types = ["Directory"; 3];
+                sources[position] = source;
+                types[position] = kind;
+                (json!({"sources": sources}), json!({"sourceTypes": types}))
+            }
+        };
+        json!({
+            "metadata": {"namespace": "n", "name": "a", "uid": "u", "annotations": {
+                "argocd-image-updater.argoproj.io/s.helm.image-spec": "p",
+                "argocd-image-updater.argoproj.io/n.helm.image-name": "q",
+                "argocd-image-updater.argoproj.io/o.kustomize.image-name": "old",
+            }},
+            "spec": spec,
+            "status": status,
+        })
+    }
+
+    fn read(document: &Value) -> Application {
+        serde_json::from_value(document.clone()).expect("an object is always read")
+    }
+
+    /// The document without what may change (values, forced strings, the list of images) and without what was
+    /// appended to `original`.
+    fn without_values(document: &Value, original: &Value) -> Value {
+        match (document, original) {
+            (Value::Object(members), Value::Object(known)) => members
+                .iter()
+                .filter(|(name, _)| {
+                    let is_block = ["helm", "kustomize", "parameters"].contains(&name.as_str());
+                    let is_value = ["value", "forceString", "images"].contains(&name.as_str());
+                    !is_value && (known.contains_key(*name) || !is_block)
+                })
+                .map(|(name, value)| {
+                    let known = known.get(name).unwrap_or(&Value::Null);
+                    (name.clone(), without_values(value, known))
+                })
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            (Value::Array(items), Value::Array(known)) => items
+                .iter()
+                .zip(known)
+                .map(|(item, known)| without_values(item, known))
+                .collect(),
+            (other, _) => other.clone(),
+        }
     }
 }

@@ -15,24 +15,24 @@ use super::{Case, Runner, Verdict};
 /// The runner of `group`, if this room has it.
 pub(super) fn runner(file: &str, group: &str) -> Option<Runner> {
     let run: Runner = match (file, group) {
-        ("images", "helm_parameter_merge") => |case| reply(case, helm_merge(case.input)),
-        ("images", "helm_parameter_update") => |case| reply(case, helm_update(case.input)),
-        ("images", "kustomize_image_update") => |case| reply(case, kustomize_update(case.input)),
+        ("images", "helm_parameter_merge") => |case| reply(case, &helm_merge(case.input)),
+        ("images", "helm_parameter_update") => |case| reply(case, &helm_update(case.input)),
+        ("images", "kustomize_image_update") => |case| reply(case, &kustomize_update(case.input)),
         ("images", "helm_current_image" | "kustomize_current_image") => {
-            |case| reply(case, current_image(case.input))
+            |case| reply(case, &current_image(case.input))
         }
-        ("images", "kustomize_image_match") => |case| reply(case, kustomize_match(case.input)),
-        ("images", "kustomize_image_find") => |case| reply(case, kustomize_find(case.input)),
+        ("images", "kustomize_image_match") => |case| reply(case, &kustomize_match(case.input)),
+        ("images", "kustomize_image_find") => |case| reply(case, &kustomize_find(case.input)),
         ("images", "kustomize_override_merge") => kustomize_override_merge,
-        ("images", "needs_update") => |case| reply(case, is_update_needed(case.input)),
-        ("images", "update_flow") => |case| reply(case, update_flow(case.input)),
+        ("images", "needs_update") => |case| reply(case, &is_update_needed(case.input)),
+        ("images", "update_flow") => |case| reply(case, &update_flow(case.input)),
         _ => return None,
     };
     Some(run)
 }
 
-fn reply(case: &Case<'_>, got: Value) -> Verdict {
-    Verdict::of(case, &got)
+fn reply(case: &Case<'_>, got: &Value) -> Verdict {
+    Verdict::of(case, got)
 }
 
 fn helm_merge(input: &Value) -> Value {
@@ -67,7 +67,10 @@ fn current_image(input: &Value) -> Value {
     let app = application(&input["application"]);
     let (entry, image) = (entry_plan(&app, input), image(&input["new_image"]));
     let current = ImageSpec::of(&app).map(|spec| spec.current_image(put(&entry, &image)));
-    json!({"current": current.map_or_else(|error| error.to_string(), String::from)})
+    current.map_or_else(
+        |_| json!({"error": true}),
+        |current| json!({ "current": current }),
+    )
 }
 
 fn kustomize_match(input: &Value) -> Value {
@@ -115,11 +118,14 @@ fn strategy(value: &Value) -> Strategy {
 
 fn update_flow(input: &Value) -> Value {
     let app = application(&input["application"]);
-    let plan = match &input["images"] {
-        Value::Array(images) => {
-            Plan::of_entries(&app, images.iter().map(image).collect(), &runtime())
-        }
-        _ => Plan::of(&app, &runtime()),
+    let plan = if input["images"].is_null() {
+        Plan::of(&app, &runtime())
+    } else {
+        Plan::of_entries(
+            &app,
+            items(&input["images"]).map(image).collect(),
+            &runtime(),
+        )
     };
     let repositories: Vec<Repository<'_>> = plan
         .images
