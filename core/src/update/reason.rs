@@ -161,41 +161,6 @@ impl Reason {
         Self::LookupFailed(kind, kept.into())
     }
 
-    /// Bytes of its texts.
-    pub fn heap_bytes(&self) -> usize {
-        match self {
-            Self::Updated { old, new, .. } => old.len() + new.len(),
-            Self::UpToDate { running: text, .. }
-            | Self::AlreadyInSpec { new: text }
-            | Self::Refused { new: text, .. }
-            | Self::NoneInConstraint {
-                constraint: text, ..
-            }
-            | Self::TagNotFound { tag: text }
-            | Self::RunningTagNotAVersion { tag: text }
-            | Self::InvalidConstraint {
-                constraint: text, ..
-            }
-            | Self::LookupFailed(_, text)
-            | Self::WrongSourceType { found: text } => text.len(),
-            Self::InvalidOption(remark) => {
-                size_of_val(&**remark) + remark.key.len() + remark.detail.len()
-            }
-            Self::SourceUnreadable { path, detail } => path.len() + detail.len(),
-            Self::NotLive
-            | Self::NotLookedUp
-            | Self::NoTags
-            | Self::NoTagAllowed { .. }
-            | Self::NoVersions { .. }
-            | Self::NoUsableTag { .. }
-            | Self::NoConstraintTag
-            | Self::ListingIncomplete
-            | Self::CandidatesUnread { .. }
-            | Self::Hydrated
-            | Self::NoSource => 0,
-        }
-    }
-
     /// A stable code for logs, explanations and tests.
     pub const fn code(&self) -> &'static str {
         match self {
