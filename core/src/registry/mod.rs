@@ -48,7 +48,7 @@ pub use listing::Listing;
 pub use outcome::{LookupFailure, LookupFailureKind, RegistryOutcome, RequestEnd, WaiterId};
 pub use platform::PlatformKeySet;
 pub use repository::RepositoryId;
-pub use settings::{EndpointSettings, RegistrySettings, TagSortMode};
+pub use settings::{EndpointSettings, RegistrySettings};
 
 use crate::id::OpId;
 use crate::keyed::Seed;
