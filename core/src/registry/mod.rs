@@ -11,6 +11,8 @@ pub mod backoff;
 pub mod base64;
 pub mod budget;
 pub mod challenge;
+pub mod conf;
+mod conf_yaml;
 pub mod credential;
 mod credentials;
 pub mod date;

@@ -5,16 +5,18 @@ use std::time::Duration;
 use image_updater_core::http::{
     HttpOutcome, HttpResponse, Method, TransportFailure, TransportKind,
 };
+use image_updater_core::image::{Image, TagListSort};
 use image_updater_core::keyed::Seed;
 use image_updater_core::registry::backoff::Backoff;
 use image_updater_core::registry::budget::RateBudget;
 use image_updater_core::registry::date::{parse_rfc3339, to_rfc3339};
+use image_updater_core::registry::endpoint::EndpointOrigin;
 use image_updater_core::registry::inspection::{Inspection, InspectionStep};
 use image_updater_core::registry::login::{Login, LoginContent, LoginError};
 use image_updater_core::registry::reply::{Reply, error_message, judge};
 use image_updater_core::registry::{
     CredentialSource, EndpointSettings, EndpointTable, FactsKind, PlatformKeySet, RegistrySettings,
-    TagFacts, challenge, link, token, url,
+    TagFacts, challenge, conf, link, token, url,
 };
 use image_updater_core::secret::Secret;
 use image_updater_core::time::{Time, UnixTime};
@@ -28,6 +30,8 @@ pub(super) fn runner(file: &str, group: &str) -> Option<Runner> {
         return None;
     }
     let run: Runner = match group {
+        "registries_conf_parse" => registries_conf,
+        "endpoint_for_image" => |case| Verdict::of(case, &endpoints(case.input)),
         "credential_value_parse" => credential_value,
         "dockerconfigjson_parse" => dockerconfigjson,
         "www_authenticate_challenge_parse" => |case| Verdict::of(case, &challenges(case.input)),
@@ -58,6 +62,88 @@ fn texts(value: &Value) -> impl Iterator<Item = &str> {
 
 fn millis(value: &Value) -> Duration {
     Duration::from_millis(value.as_u64().expect("milliseconds"))
+}
+
+/// All problems come at once: the expected one must be among them.
+fn registries_conf(case: &Case<'_>) -> Verdict {
+    let entries = match conf::parse(text(&case.input["yaml"])) {
+        Ok(entries) => entries,
+        Err(error) => {
+            let is_expected = error.problems.iter().any(|problem| {
+                let got = json!({
+                    "ok": false,
+                    "stage": problem.kind.stage(),
+                    "error_kind": problem.kind.as_str(),
+                });
+                compare(&got, case.expect, true)
+            });
+            let words = text(&case.expect["error_contains"]);
+            let has_words = error.to_string().contains(words);
+            return Verdict::from_bool(is_expected && has_words, &format!("{error:?}"));
+        }
+    };
+    let registries: Vec<Value> = entries
+        .iter()
+        .map(|entry| {
+            json!({
+                "name": entry.name,
+                "prefix": entry.prefix,
+                "api_url": entry.api_url,
+                "credentials": entry.credentials,
+                "credsexpire_ns": entry.credsexpire.as_nanos(),
+                "tagsortmode": match entry.tag_sort {
+                    TagListSort::Unsorted => "unsorted",
+                    TagListSort::LatestFirst => "latest-first",
+                    TagListSort::LatestLast => "latest-last",
+                },
+                "insecure": entry.is_insecure,
+                "defaultns": entry.default_namespace,
+                "limit_rps": entry.rate_max,
+                "default": entry.is_default,
+            })
+        })
+        .collect();
+    Verdict::of(case, &json!({"ok": true, "registries": registries}))
+}
+
+fn endpoints(input: &Value) -> Value {
+    let entries = conf::parse(text(&input["registries_conf"])).expect("a good file");
+    let mut table = EndpointTable::new(&RegistrySettings {
+        endpoints: entries
+            .iter()
+            .map(conf::RegistryEntry::to_settings)
+            .collect(),
+        ..RegistrySettings::default()
+    });
+    texts(&input["images"])
+        .map(|written| {
+            let image = Image::parse(written);
+            let mut got = json!({
+                "image": written,
+                "registry_url": image.registry,
+                "image_name": image.name,
+            });
+            match table.select(&image.registry, &image.name) {
+                Err(error) => got["error"] = json!(error.to_string()),
+                Ok(id) => {
+                    let settings = table[id].settings();
+                    got["endpoint_prefix"] = json!(&*settings.prefix);
+                    got["api_url"] = json!(settings.api_url);
+                    got["limit_rps"] = json!(settings.rate_max);
+                    got["source"] = json!(match table[id].origin() {
+                        EndpointOrigin::BuiltIn => "builtin",
+                        EndpointOrigin::Configured => "config",
+                        EndpointOrigin::Inferred => "inferred",
+                    });
+                    match table[id].repository_name(&image.name) {
+                        Ok(name) => got["repository"] = json!(&*name),
+                        Err(error) => got["error"] = json!(error.to_string()),
+                    }
+                }
+            }
+            got
+        })
+        .collect()
 }
 
 /// An expected error is the fact of one; a login is compared as a whole.
