@@ -10,9 +10,10 @@ use core::fmt;
 use super::budget::RateBudget;
 use super::challenge::Challenge;
 use super::job::JobId;
-use super::settings::{EndpointSettings, RegistrySettings, TagSortMode};
+use super::settings::{EndpointSettings, RegistrySettings};
 use super::url;
 use crate::http::PoolKey;
+use crate::image::TagListSort;
 use crate::time::Time;
 
 /// Names an endpoint within one core; never reused.
@@ -88,7 +89,7 @@ impl Endpoint {
     }
 
     /// What the order of its tag lists says.
-    pub fn tag_sort_mode(&self) -> TagSortMode {
+    pub fn tag_sort_mode(&self) -> TagListSort {
         self.settings.tag_sort_mode
     }
 

@@ -119,9 +119,16 @@ impl FactsStore {
             .of_repository(repository)
             .map(|(key, _)| key.clone())
             .collect();
-        keys.iter()
+        let jobs = keys
+            .iter()
             .filter_map(|key| self.remove(key).and_then(|entry| entry.job))
-            .collect()
+            .collect();
+        if self.entries.is_empty() {
+            // Nobody is left who could ask for a content again.
+            self.by_digest.facts.clear();
+            self.by_digest.order.clear();
+        }
+        jobs
     }
 
     pub(super) fn has_any(&self, repository: RepositoryId) -> bool {

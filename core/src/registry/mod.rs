@@ -6,15 +6,20 @@
 //! waits in its own endpoint's queue, so a sick registry is alone with its illness (4.3); what no
 //! repository uses any more is forgotten (A11).
 
+mod attempt;
+mod audit;
 mod authorize;
 pub mod backoff;
 pub mod base64;
 pub mod budget;
 pub mod challenge;
+pub mod conf;
+mod conf_yaml;
 pub mod credential;
 mod credentials;
 pub mod date;
 pub mod digest;
+mod draft;
 pub mod endpoint;
 mod exchange;
 mod facts;
@@ -29,6 +34,7 @@ pub mod platform;
 mod progress;
 pub mod reply;
 mod repository;
+mod roll;
 pub mod settings;
 mod timers;
 pub mod token;
@@ -37,8 +43,6 @@ pub mod url;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use credential::{CredentialError, CredentialReference, CredentialSource, RegistryPrefix};
@@ -48,13 +52,13 @@ pub use listing::Listing;
 pub use outcome::{LookupFailure, LookupFailureKind, RegistryOutcome, RequestEnd, WaiterId};
 pub use platform::PlatformKeySet;
 pub use repository::RepositoryId;
-pub use settings::{EndpointSettings, RegistrySettings, TagSortMode};
+pub use settings::{EndpointSettings, RegistrySettings};
 
 use crate::id::OpId;
 use crate::keyed::Seed;
 use crate::time::{Now, Time};
 use credentials::{CredentialCache, CredentialKey};
-use exchange::{Operation, Work};
+use exchange::Operation;
 use facts::{FactsKey, FactsPlan, FactsStore};
 use job::{FactsTask, Job, JobId, ListingTask, Stage, Task};
 use listing::ListingBuilder;
@@ -152,81 +156,6 @@ impl Registry {
             listing_clock: 0,
             listing_bytes: 0,
         }
-    }
-
-    /// The id of a repository: endpoint, name on the wire, credential source. The image's own
-    /// credential replaces the endpoint's (`registry.md` 4.4, D-32).
-    ///
-    /// An id that is not [retained](Self::retain) and has nothing under way may be forgotten at the
-    /// next call of this method.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when no endpoint serves the image, or its name breaks the grammar.
-    pub fn repository(
-        &mut self,
-        host: &str,
-        image_name: &str,
-        pull_secret: Option<&CredentialSource>,
-    ) -> Result<RepositoryId, EndpointError> {
-        self.sweep_unretained();
-        let endpoint = self.endpoints.select(host, image_name)?;
-        let named = self.endpoints[endpoint].repository_name(image_name);
-        let name = match named {
-            Ok(name) => name,
-            Err(error) => {
-                self.endpoints.drop_unused(endpoint);
-                return Err(error);
-            }
-        };
-        let own = &self.endpoints[endpoint].settings().credentials;
-        let key = RepositoryKey {
-            endpoint,
-            name,
-            source: pull_secret.or(own.as_ref()).cloned(),
-        };
-        if let Some(id) = self.repository_ids.get(&key) {
-            return Ok(*id);
-        }
-        let id = RepositoryId(self.next_repository);
-        self.next_repository += 1;
-        self.endpoints[endpoint].n_repositories += 1;
-        if let Some(source) = &key.source {
-            self.credentials.retain((endpoint, source.clone()));
-        }
-        self.repository_ids.insert(key.clone(), id);
-        self.repositories.insert(id, Repository::new(key));
-        self.unretained.insert(id);
-        Ok(id)
-    }
-
-    /// Counts a user of the repository.
-    pub fn retain(&mut self, id: RepositoryId) {
-        self.repository_mut(id).n_users += 1;
-        self.unretained.remove(&id);
-    }
-
-    /// Counts a user off; with the last one everything about the repository is forgotten, and what is
-    /// under way for it is cancelled (A11).
-    ///
-    /// # Panics
-    /// When there is no user to count off.
-    pub fn release(&mut self, id: RepositoryId) {
-        let repository = self.repository_mut(id);
-        assert!(repository.n_users > 0, "a release follows its retain");
-        repository.n_users -= 1;
-        if repository.n_users == 0 {
-            self.drop_repository(id);
-        }
-    }
-
-    /// The endpoint that serves the repository.
-    pub fn endpoint_of(&self, id: RepositoryId) -> &Endpoint {
-        &self.endpoints[self.repositories[&id].key.endpoint]
-    }
-
-    /// The repository's name on the wire.
-    pub fn name_of(&self, id: RepositoryId) -> &str {
-        &self.repositories[&id].key.name
     }
 
     /// Asks for the repository's tag list (`design.md` 4.2): the kept listing when it is fresh, else the
@@ -379,95 +308,11 @@ impl Registry {
         self.ops.len()
     }
 
-    /// Bytes held, by what they are held for.
-    pub fn footprint(&self) -> RegistryFootprint {
-        let repositories: usize = self.repositories.values().map(Repository::footprint).sum();
-        RegistryFootprint {
-            listings: self.listing_bytes,
-            facts: self.facts.footprint(),
-            rest: repositories
-                + self.endpoints.iter().count() * size_of::<Endpoint>()
-                + self.jobs.len() * size_of::<Job>()
-                + self.ops.len() * size_of::<Operation>()
-                + self.credentials.len() * size_of::<CredentialKey>(),
-        }
-    }
-
-    /// Counts everything anew and names the first counter that is wrong (S16).
-    ///
-    /// # Errors
-    /// A sentence about the difference.
-    pub fn recount(&self) -> Result<(), String> {
-        for (id, endpoint) in self.endpoints.iter() {
-            let own = || {
-                self.ops.values().filter(move |operation| {
-                    operation.endpoint == id && matches!(operation.work, Work::Exchange(_))
-                })
-            };
-            let (n_ops, n_stalled) = (own().count(), own().filter(|op| op.is_stalled()).count());
-            let n_repositories = self
-                .repositories
-                .values()
-                .filter(|one| one.key.endpoint == id)
-                .count();
-            let pairs = [
-                ("in flight", endpoint.n_in_flight, n_ops),
-                ("stalled", endpoint.n_stalled, n_stalled),
-                ("repositories", endpoint.n_repositories, n_repositories),
-            ];
-            for (what, counted, found) in pairs {
-                if usize::try_from(counted) != Ok(found) {
-                    return Err(format!(
-                        "{}: {what}: {counted}, not {found}",
-                        endpoint.api_url
-                    ));
-                }
-            }
-            if endpoint.n_in_flight > self.settings.in_flight_max {
-                return Err(format!("{}: over the cap", endpoint.api_url));
-            }
-        }
-        let kept = || {
-            self.repositories
-                .values()
-                .filter_map(|one| one.listing.as_ref())
-        };
-        let bytes: usize = kept().map(|listing| listing.footprint()).sum();
-        if bytes != self.listing_bytes || kept().count() != self.listing_order.len() {
-            return Err(format!(
-                "listings: {} bytes, not {bytes}",
-                self.listing_bytes
-            ));
-        }
-        let n_lookups = self
-            .repositories
-            .values()
-            .map(|one| {
-                usize::from(one.listing_job.is_some()) + usize::from(one.token_job.is_some())
-            })
-            .sum::<usize>()
-            + self
-                .facts
-                .iter()
-                .filter(|(_, entry)| entry.job.is_some())
-                .count();
-        if n_lookups != self.jobs.len() {
-            return Err(format!("lookups: {}, not {n_lookups}", self.jobs.len()));
-        }
-        Ok(())
-    }
-
     /// Time never runs backwards inside (A2).
     fn note_time(&mut self, now: Now) {
         if now.mono >= self.now.mono {
             self.now = now;
         }
-    }
-
-    fn repository_mut(&mut self, id: RepositoryId) -> &mut Repository {
-        self.repositories
-            .get_mut(&id)
-            .expect("a repository is used while it is retained")
     }
 
     fn start_listing(&mut self, id: RepositoryId) {
@@ -515,87 +360,6 @@ impl Registry {
         self.next_job += 1;
         self.jobs.insert(id, job);
         id
-    }
-
-    fn sweep_unretained(&mut self) {
-        let idle: Vec<RepositoryId> = self
-            .unretained
-            .iter()
-            .copied()
-            .filter(|id| {
-                let one = &self.repositories[id];
-                one.listing_job.is_none()
-                    && one.waiters.is_empty()
-                    && one.token_job.is_none()
-                    && !self.facts.has_job(*id)
-            })
-            .collect();
-        for id in idle {
-            self.drop_repository(id);
-        }
-    }
-
-    fn drop_repository(&mut self, id: RepositoryId) {
-        self.unretained.remove(&id);
-        self.timers.disarm(Timer::Listing(id));
-        let mut jobs = self.facts.remove_repository(id);
-        let Some(repository) = self.repositories.remove(&id) else {
-            return;
-        };
-        jobs.extend(repository.listing_job);
-        jobs.extend(repository.token_job);
-        for job in jobs {
-            self.abandon(job);
-        }
-        if let Some(listing) = &repository.listing {
-            self.listing_bytes -= listing.footprint();
-            self.listing_order.remove(&repository.used);
-        }
-        self.repository_ids.remove(&repository.key);
-        let endpoint = repository.key.endpoint;
-        if let Some(source) = repository.key.source {
-            self.credentials.release(&(endpoint, source));
-        }
-        self.endpoints[endpoint].n_repositories -= 1;
-        self.forget_endpoint_if_unused(endpoint);
-    }
-
-    fn forget_endpoint_if_unused(&mut self, id: EndpointId) {
-        self.endpoints.drop_unused(id);
-        if self.endpoints.find_mut(id).is_none() {
-            self.timers.disarm(Timer::Endpoint(id));
-            self.sendable.remove(&id);
-        }
-    }
-
-    /// Marks the listing as just used, so that it is the last to go.
-    fn touch_listing(&mut self, id: RepositoryId) {
-        self.listing_clock += 1;
-        let clock = self.listing_clock;
-        let repository = self.repository_mut(id);
-        let before = core::mem::replace(&mut repository.used, clock);
-        self.listing_order.remove(&before);
-        self.listing_order.insert(clock, id);
-    }
-
-    /// Keeps a listing, and lets others go where memory is short.
-    fn keep_listing(&mut self, id: RepositoryId, listing: Listing) {
-        let bytes = listing.footprint();
-        let repository = self.repository_mut(id);
-        let replaced = repository.listing.replace(Box::new(listing));
-        self.listing_bytes += bytes;
-        if let Some(replaced) = replaced {
-            self.listing_bytes -= replaced.footprint();
-        }
-        self.touch_listing(id);
-        while self.listing_bytes > self.settings.listing_bytes_max && self.listing_order.len() > 1 {
-            let Some((_, oldest)) = self.listing_order.pop_first() else {
-                break;
-            };
-            if let Some(gone) = self.repository_mut(oldest).listing.take() {
-                self.listing_bytes -= gone.footprint();
-            }
-        }
     }
 
     fn observe(&mut self, outcome: RegistryOutcome) {

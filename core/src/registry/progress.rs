@@ -1,11 +1,9 @@
 //! Lookups move on: what each answer means for the lookup that asked.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString as _};
-use alloc::sync::Arc;
-use core::time::Duration;
 
+use super::attempt::throttled_refusal;
 use super::digest::ManifestDigest;
 use super::endpoint::EndpointId;
 use super::exchange::stalled_refusal;
@@ -14,11 +12,9 @@ use super::inspection::{InspectionStep, TagFacts};
 use super::job::{Hop, Job, JobId, Phase, Stage, Task};
 use super::outcome::{LookupFailure, LookupFailureKind as Kind, RegistryOutcome};
 use super::reply::{Refusal, Reply, judge, judge_status};
-use super::timers::Timer;
-use super::{Registry, backoff, link, token, url};
+use super::{Registry, link, token, url};
 use crate::http::{HttpOutcome, HttpResponse, Method};
 use crate::keyed::fingerprint;
-use crate::time::Time;
 
 /// Most redirects of one exchange.
 const HOPS_MAX: u8 = 10;
@@ -259,7 +255,12 @@ impl Registry {
             .or_else(|| self.facts.known(digest, key.kind, &key.platforms))
     }
 
-    fn finish_facts(&mut self, id: JobId, key: &FactsKey, result: Result<TagFacts, LookupFailure>) {
+    pub(super) fn finish_facts(
+        &mut self,
+        id: JobId,
+        key: &FactsKey,
+        result: Result<TagFacts, LookupFailure>,
+    ) {
         self.jobs.remove(&id);
         let Some(entry) = self.facts.find_mut(key) else {
             return;
@@ -352,174 +353,7 @@ impl Registry {
         }
     }
 
-    /// Another attempt after a sleep, or the end (`registry.md` 6.2).
-    pub(super) fn retry(&mut self, id: JobId, refusal: &Refusal) {
-        let now = self.now.mono;
-        let subject = self.subject_of(id);
-        let endpoint = self.endpoint_id(id);
-        let (attempts_max, backoff) = match self.jobs[&id].task {
-            Task::Listing(_) => (self.settings.tag_attempts, backoff::Backoff::REGISTRY),
-            Task::Facts(_) => (self.settings.manifest_attempts, backoff::Backoff::REGISTRY),
-            Task::Token(_) => (self.settings.token_attempts, self.settings.token_backoff),
-        };
-        let seed = self.seed;
-        let job = self.job_mut(id);
-        let sleep = backoff.sleep_after(job.n_failed, seed, subject.as_bytes());
-        job.n_failed += 1;
-        let n_failed = job.n_failed;
-        if refusal.kind == Kind::Throttled {
-            self.throttle(endpoint, now.after(refusal.retry_after.unwrap_or(sleep)));
-        }
-        let throttle_end = self.endpoints[endpoint].throttle_end(now);
-        let window_max = now.after(self.settings.throttle_wait_max);
-        let is_window_long = throttle_end.is_some_and(|until| until > window_max);
-        if !refusal.is_retryable || n_failed >= attempts_max || is_window_long {
-            self.fail(id, refusal);
-            return;
-        }
-        let job = self.job_mut(id);
-        job.attempt_deadline = None;
-        job.n_challenged = 0;
-        job.has_fresh_token = false;
-        job.hop = None;
-        job.phase = Phase::Backoff;
-        let api_url = Arc::clone(&self.endpoints[endpoint].api_url);
-        self.observe(RegistryOutcome::Retried {
-            endpoint: api_url,
-            kind: refusal.kind,
-        });
-        let until = now.after(sleep).max(throttle_end.unwrap_or(now));
-        if until > now {
-            self.timers.arm(Timer::Job(id), until);
-        } else {
-            self.enqueue_begun(id);
-        }
-    }
-
-    /// Leaves an endpoint alone until then, whatever the repository (S3).
-    fn throttle(&mut self, id: EndpointId, until: Time) {
-        let now = self.now.mono;
-        let endpoint = &mut self.endpoints[id];
-        if endpoint.throttled_until.is_some_and(|known| known >= until) || until <= now {
-            return;
-        }
-        endpoint.throttled_until = Some(until);
-        let api_url = Arc::clone(&endpoint.api_url);
-        self.timers.arm(Timer::Endpoint(id), until);
-        self.outcomes.push_back(RegistryOutcome::Throttled {
-            endpoint: api_url,
-            until,
-        });
-        let window = until.since(now);
-        if window > self.settings.throttle_wait_max {
-            // The one that was told so is still marked as in flight; its own attempt decides.
-            self.fail_waiting(id, &throttled_refusal(window));
-        }
-    }
-
-    /// Ends a lookup without a result; those who waited are told why.
-    pub(super) fn fail(&mut self, id: JobId, refusal: &Refusal) {
-        self.timers.disarm(Timer::Job(id));
-        let failure = self.describe(id, refusal);
-        let job = self.jobs.remove(&id).expect("the lookup is under way");
-        match job.task {
-            Task::Listing(_) => {
-                let repository = self.repository_mut(job.repository);
-                repository.listing_job = None;
-                repository.failure = Some(failure.clone());
-                let waiters = core::mem::take(&mut repository.waiters);
-                self.outcomes.push_back(RegistryOutcome::ListingFinished {
-                    repository: job.repository,
-                    changed: false,
-                    result: Err(failure),
-                    waiters,
-                });
-            }
-            Task::Facts(task) => self.finish_facts(id, &task.key, Err(failure)),
-            Task::Token(_) => {
-                let repository = self.repository_mut(job.repository);
-                repository.token_job = None;
-                let waiters = core::mem::take(&mut repository.token_waiters);
-                let refusal = Refusal {
-                    // What is missing at a token server is not the image.
-                    kind: if refusal.kind == Kind::Missing {
-                        Kind::Malformed
-                    } else {
-                        refusal.kind
-                    },
-                    is_retryable: false,
-                    retry_after: None,
-                    detail: format!("no token: {}", refusal.detail).into(),
-                };
-                for waiter in waiters {
-                    if self.jobs.contains_key(&waiter) {
-                        self.fail(waiter, &refusal);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Drops a lookup that nobody wants any more; its request is cancelled and keeps its slot until it
-    /// has ended.
-    pub(super) fn abandon(&mut self, id: JobId) {
-        self.timers.disarm(Timer::Job(id));
-        let Some(job) = self.jobs.remove(&id) else {
-            return;
-        };
-        if let Phase::InFlight(op) = job.phase
-            && let Some(operation) = self.ops.get_mut(&op)
-        {
-            operation.work = super::exchange::Work::Exchange(None);
-            self.cancels.push_back(op);
-        }
-    }
-
-    fn endpoint_id(&self, id: JobId) -> EndpointId {
+    pub(super) fn endpoint_id(&self, id: JobId) -> EndpointId {
         self.repositories[&self.jobs[&id].repository].key.endpoint
     }
-
-    /// What a lookup's jitter is keyed by.
-    fn subject_of(&self, id: JobId) -> String {
-        let job = &self.jobs[&id];
-        let repository = &self.repositories[&job.repository].key;
-        let api_url = &self.endpoints[repository.endpoint].api_url;
-        let what = match &job.task {
-            Task::Listing(_) => "tags",
-            Task::Facts(task) => &task.key.tag,
-            Task::Token(_) => "token",
-        };
-        format!("{api_url}/{} {what}", repository.name)
-    }
-
-    /// A sentence that names registry and repository, what happened and what to do.
-    fn describe(&self, id: JobId, refusal: &Refusal) -> LookupFailure {
-        let job = &self.jobs[&id];
-        let repository = &self.repositories[&job.repository].key;
-        let endpoint = &self.endpoints[repository.endpoint];
-        let what: Box<str> = match &job.task {
-            Task::Listing(_) => "cannot list the tags of".into(),
-            Task::Facts(task) => format!("cannot read tag {} of", task.key.tag).into(),
-            Task::Token(_) => "cannot get a token for".into(),
-        };
-        let detail = format!(
-            "{what} {} at registry {} ({}): {}; {}",
-            repository.name,
-            endpoint.settings().name,
-            endpoint.api_url,
-            refusal.detail,
-            refusal.kind.advice()
-        );
-        LookupFailure {
-            kind: refusal.kind,
-            detail: detail.into(),
-        }
-    }
-}
-
-fn throttled_refusal(window: Duration) -> Refusal {
-    Refusal::lasting(
-        Kind::Throttled,
-        format!("it asked to be left alone for {} s", window.as_secs()),
-    )
 }

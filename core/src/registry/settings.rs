@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use super::backoff::Backoff;
 use super::credential::CredentialSource;
+use crate::image::TagListSort;
 
 /// All settings. [`RegistrySettings::default`] holds the documented defaults (`registry.md` 13.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -185,7 +186,7 @@ pub struct EndpointSettings {
     /// Namespace in front of repository names of one segment.
     pub default_namespace: Option<Box<str>>,
     /// What the order of its tag lists says.
-    pub tag_sort_mode: TagSortMode,
+    pub tag_sort_mode: TagListSort,
     /// Requests per second; `None` is unlimited.
     pub rate_max: Option<u32>,
     /// It serves images without a registry host.
@@ -195,6 +196,11 @@ pub struct EndpointSettings {
 impl EndpointSettings {
     /// The rate of configured and inferred endpoints that do not say otherwise (D-36).
     pub const RATE_DEFAULT: u32 = 20;
+
+    /// The rate that a configured `limit` asks for: absent is the default, 0 is unlimited.
+    pub fn rate_of(limit: Option<u32>) -> Option<u32> {
+        Some(limit.unwrap_or(Self::RATE_DEFAULT)).filter(|rate| *rate > 0)
+    }
 
     /// The built-in Docker Hub (`registry.md` 3.2).
     pub fn docker_hub() -> Self {
@@ -219,21 +225,9 @@ impl EndpointSettings {
             credentials_age_max: None,
             is_insecure: false,
             default_namespace: None,
-            tag_sort_mode: TagSortMode::Unsorted,
+            tag_sort_mode: TagListSort::Unsorted,
             rate_max: Some(Self::RATE_DEFAULT),
             is_default: false,
         }
     }
-}
-
-/// What the order of a registry's tag list says (`registry.md` 2.4).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum TagSortMode {
-    /// Nothing.
-    #[default]
-    Unsorted,
-    /// The first tag is the newest.
-    LatestFirst,
-    /// The last tag is the newest.
-    LatestLast,
 }

@@ -135,7 +135,7 @@ fn push_encoded(text: &mut String, value: &str) {
 }
 
 /// The pairs of a query without its `?`; bytes that are no UTF-8 once decoded are replaced.
-pub(crate) fn decode_form(query: &str) -> Vec<(String, String)> {
+pub fn decode_form(query: &str) -> Vec<(String, String)> {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())

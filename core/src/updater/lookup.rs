@@ -8,7 +8,7 @@ use super::run::LookupState;
 use crate::image::TagListSort;
 use crate::registry;
 use crate::registry::{
-    FactsKind, Listing, LookupFailureKind, PlatformKeySet, Registry, RepositoryId, TagSortMode,
+    FactsKind, Listing, LookupFailureKind, PlatformKeySet, Registry, RepositoryId,
 };
 use crate::time::UnixTime;
 use crate::update::{FailureKind, ImagePlan, Lookup, Need, TagFacts, TagListing};
@@ -153,11 +153,7 @@ pub(super) fn facts_kind(image: &ImagePlan, sort: TagListSort) -> Option<FactsKi
 
 /// What the order of a repository's tags means.
 pub(super) fn sort_of(registry: &Registry, repository: RepositoryId) -> TagListSort {
-    match registry.endpoint_of(repository).tag_sort_mode() {
-        TagSortMode::Unsorted => TagListSort::Unsorted,
-        TagSortMode::LatestFirst => TagListSort::LatestFirst,
-        TagSortMode::LatestLast => TagListSort::LatestLast,
-    }
+    registry.endpoint_of(repository).tag_sort_mode()
 }
 
 /// The platforms that an image wants, as the registry room keys its facts.

@@ -51,7 +51,6 @@ pub(super) fn runner(file: &str, group: &str) -> Option<Runner> {
         ("images", "platform_parse") => |case| Verdict::of(case, &platform(case.input)),
         ("images", "platform_sets") => |case| Verdict::of(case, &platform_sets(case.input)),
         ("images", "platform_options") => |case| Verdict::of(case, &platform_options(case.input)),
-        ("registry", "platform_match") => |case| Verdict::of(case, &platform_match(case.input)),
         ("registry", "platform_spec_parse") => platform_spec,
         ("registry", "tagsortmode_dates") => |case| Verdict::of(case, &sort_dates(case.input)),
         _ => return None,
@@ -354,11 +353,6 @@ fn platform_options(input: &Value) -> Value {
 fn accepted(set: &PlatformSet, input: &Value) -> Vec<bool> {
     let probes = input["probe"].as_array().into_iter().flatten();
     probes.map(|probe| set.accepts(&made_for(probe))).collect()
-}
-
-fn platform_match(input: &Value) -> Value {
-    let set = PlatformSet::of_keys(texts(&input["wanted"]).map(str::to_owned));
-    json!({"match": set.accepts(&made_for(input))})
 }
 
 fn platform_spec(case: &Case<'_>) -> Verdict {

@@ -1,6 +1,6 @@
 //! Drives a [`Registry`] by hand: the one place of these tests that touches its interface.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -27,6 +27,8 @@ pub(super) struct Driver {
     pub(super) reads: VecDeque<(OpId, CredentialSource)>,
     pub(super) cancels: Vec<OpId>,
     outcomes: Vec<RegistryOutcome>,
+    /// By the URL's host: the end of the window that its registry asked for (S3).
+    windows: BTreeMap<String, Time>,
 }
 
 /// How a finished lookup is told in tests: the waiters, and `ok` or the failure's class.
@@ -42,6 +44,7 @@ impl Driver {
             reads: VecDeque::new(),
             cancels: Vec::new(),
             outcomes: Vec::new(),
+            windows: BTreeMap::new(),
         }
     }
 
@@ -101,6 +104,23 @@ impl Driver {
         };
         self.drain();
         answer
+    }
+
+    pub(super) fn is_waiting_for(
+        &mut self,
+        id: RepositoryId,
+        tag: &str,
+        kind: FactsKind,
+        waiter: u64,
+    ) -> bool {
+        let platforms = PlatformKeySet::new(["linux/amd64"]);
+        let now = self.now();
+        let answer = self
+            .registry
+            .want_facts(now, id, tag, kind, &platforms, WaiterId(waiter));
+        let is_waiting = matches!(answer, FactsAnswer::Waiting);
+        self.drain();
+        is_waiting
     }
 
     /// Moves time, stopping at every wake-up on the way.
@@ -206,13 +226,24 @@ impl Driver {
     fn drain(&mut self) {
         while let Some(effect) = self.registry.poll_effect(&mut self.ids) {
             match effect {
-                Effect::Http(op, request) => self.requests.push_back((op, request)),
+                Effect::Http(op, request) => {
+                    let window = self.windows.get(&request.pool.registry);
+                    assert!(
+                        window.is_none_or(|until| *until <= self.now),
+                        "nothing is sent inside a throttle window: {}",
+                        request.url
+                    );
+                    self.requests.push_back((op, request));
+                }
                 Effect::ReadCredential(op, source) => self.reads.push_back((op, source)),
                 Effect::Cancel(op) => self.cancels.push(op),
                 Effect::Cluster(..) => panic!("registries do not talk to the cluster"),
             }
         }
         while let Some(outcome) = self.registry.poll_outcome() {
+            if let RegistryOutcome::Throttled { endpoint, until } = &outcome {
+                self.windows.insert(endpoint.to_string(), *until);
+            }
             self.outcomes.push(outcome);
         }
         assert_eq!(self.registry.recount(), Ok(()));

@@ -80,7 +80,7 @@ fn the_date_of_an_index_is_that_of_the_wanted_image() {
         driver.want_facts(app, "1", FactsKind::Created, 2),
         Some(facts)
     );
-    driver.pass(Duration::from_secs(3000));
+    driver.pass(Duration::from_mins(50));
     assert_eq!(driver.want_facts(app, "1", FactsKind::Created, 3), None);
     let headers = [("docker-content-digest", &*digest(&index).to_string())];
     let sent = driver.answer("manifests/1", with(200, &headers, ""));

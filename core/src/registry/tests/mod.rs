@@ -1,5 +1,6 @@
 //! One rule each: inputs in, effects and outcomes out.
 
+mod chaos;
 mod driver;
 mod facts;
 mod listings;

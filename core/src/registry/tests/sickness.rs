@@ -1,6 +1,7 @@
 //! Caps, attempts, backoff, throttling, requests that never end.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -186,7 +187,7 @@ fn a_request_without_an_answer_is_cancelled_and_keeps_its_slot() {
     );
     let failure = crate::http::TransportFailure {
         kind: TransportKind::Cancelled,
-        detail: "".into(),
+        detail: String::new(),
     };
     driver.complete(op, HttpOutcome::Failed(failure));
     driver.pass(Duration::from_secs(1));
