@@ -1,3 +1,5 @@
 //! What the tests at the boundaries share.
 
+pub mod code;
+pub mod servers;
 pub mod vectors;
