@@ -117,6 +117,10 @@ fn a_patch_is_synced_and_a_stale_one_is_a_conflict() {
         (web["status"]["summary"]["images"] == json!(["org/web:1.1.0"])).then_some(())
     });
     assert_eq!(synced, Some(()), "Argo CD syncs a little later");
+    let seen = wire.with_world(|world| world.patches.clone());
+    let statuses: Vec<u16> = seen.iter().map(|patch| patch.status).collect();
+    assert_eq!(statuses, [200, 409]);
+    assert_eq!(seen[0].operations[1]["path"], "/spec/source/helm");
 }
 
 #[test]

@@ -9,29 +9,46 @@ use image_updater_fixtures::cluster::{ApiReply, ObjectKey, reconciled};
 use image_updater_fixtures::{Request, Response};
 use smol::Timer;
 
+use super::SeenPatch;
 use super::connection::too_slow;
 use super::message::Connection;
-use super::state::{Shared, WatchEnd, instant, within};
+use super::state::{Shared, State, WatchEnd, instant, within};
 
+/// Patches that are kept for whoever wants to see them.
+const PATCHES_KEPT_MAX: usize = 1000;
 /// How long a watch lasts that names no time.
 const WATCH_TIME_DEFAULT: Duration = Duration::from_mins(30);
 
-/// Answers one request; a patch that was applied is synced later.
+/// Answers one request.
 pub(super) fn answer(shared: &Shared, request: &Request) -> ApiReply {
     let reply = {
         let state = &mut *shared.lock();
         let reply = state.world.cluster.api(request);
-        let is_patched = request.method == "PATCH"
-            && matches!(&reply, ApiReply::Whole(response) if response.status == 200);
-        if let (true, Some(delay), Some(key)) =
-            (is_patched, state.world.sync_delay, application_key(request))
+        if let (ApiReply::Whole(response), "PATCH", Some(key)) =
+            (&reply, request.method.as_str(), application_key(request))
         {
-            state.syncs.entry(key).or_insert_with(|| instant() + delay);
+            on_patch(state, key, request, response.status);
         }
         reply
     };
     shared.on_changed();
     reply
+}
+
+/// Notes a patch; one that was applied is synced later.
+fn on_patch(state: &mut State, key: ObjectKey, request: &Request, status: u16) {
+    let world = &mut state.world;
+    if world.patches.len() == PATCHES_KEPT_MAX {
+        world.patches.pop_front();
+    }
+    world.patches.push_back(SeenPatch {
+        key: key.clone(),
+        operations: serde_json::from_slice(&request.body).unwrap_or_default(),
+        status,
+    });
+    if let (200, Some(delay)) = (status, world.sync_delay) {
+        state.syncs.entry(key).or_insert_with(|| instant() + delay);
+    }
 }
 
 /// `timeoutSeconds` of a watch.

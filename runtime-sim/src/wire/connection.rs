@@ -31,6 +31,7 @@ pub(super) async fn serve(
         let taken = within(patience, connection.take_request()).await;
         let refusal = match taken {
             Some(Ok(Incoming { request, is_kept })) => {
+                on_request(shared, port);
                 if !is_answered(shared, port, &connection).await {
                     return Ok(());
                 }
@@ -80,6 +81,17 @@ pub(super) async fn serve(
 /// The client did not take what it was given.
 pub(super) fn too_slow() -> io::Result<()> {
     Err(io::ErrorKind::TimedOut.into())
+}
+
+fn on_request(shared: &Shared, port: Port) {
+    shared
+        .lock()
+        .world
+        .connections
+        .entry(port)
+        .or_default()
+        .requests += 1;
+    shared.on_changed();
 }
 
 /// Waits as long as the port's conduct asks; false when there is to be no answer.

@@ -17,7 +17,7 @@ mod message;
 mod port;
 mod state;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -25,7 +25,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
+use image_updater_fixtures::cluster::ObjectKey;
 use image_updater_fixtures::{Cluster, Registry};
+use serde_json::Value;
 
 pub use state::{Conduct, Port, WatchEnd};
 
@@ -47,6 +49,19 @@ pub struct WireWorld {
     pub client_patience: Duration,
     /// What the wire counts; ports that nobody has connected to are missing.
     pub connections: BTreeMap<Port, Connections>,
+    /// The last patches that the API server was sent, oldest first; bounded.
+    pub patches: VecDeque<SeenPatch>,
+}
+
+/// A patch as the API server was sent it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenPatch {
+    /// Which Application.
+    pub key: ObjectKey,
+    /// The operations; null where they were no JSON.
+    pub operations: Value,
+    /// The status of the answer.
+    pub status: u16,
 }
 
 /// The connections of one port.
@@ -56,6 +71,8 @@ pub struct Connections {
     pub open: usize,
     /// How many there have been.
     pub accepted: u64,
+    /// Requests that have arrived on them, answered or not.
+    pub requests: u64,
 }
 
 impl WireWorld {
@@ -67,6 +84,7 @@ impl WireWorld {
             sync_delay: Some(Duration::from_millis(50)),
             client_patience: Duration::from_secs(10),
             connections: BTreeMap::new(),
+            patches: VecDeque::new(),
         }
     }
 }
