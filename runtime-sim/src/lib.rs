@@ -1,4 +1,5 @@
-//! The deterministic driver: the production core in virtual time, in a fake world, with faults.
+//! The deterministic driver: the production core in virtual time, in a fake world, with faults; and
+//! [`wire`], which serves the same fake world on real sockets.
 
 pub mod checks;
 pub mod engine;
@@ -9,5 +10,6 @@ pub mod run;
 pub mod scale;
 pub mod settings;
 pub mod trace;
+pub mod wire;
 pub mod workload;
 pub mod world;
