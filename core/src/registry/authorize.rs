@@ -105,7 +105,7 @@ impl Registry {
             let shown = if has_fresh_token {
                 Shown::FreshToken
             } else {
-                Shown::KeptToken
+                Shown::KeptToken(fitting.fetched_by)
             };
             return Authorization::Ready(Some(header), shown);
         }
@@ -158,8 +158,15 @@ impl Registry {
         let job = self.job_mut(id);
         job.n_challenged += 1;
         let (shown, repository, n_challenged) = (job.shown, job.repository, job.n_challenged);
-        if shown == Shown::KeptToken {
-            self.repository_mut(repository).token = None;
+        if let Shown::KeptToken(fetched_by) = shown {
+            // Another lookup may have replaced it in the meantime.
+            let token = &mut self.repository_mut(repository).token;
+            if token
+                .as_ref()
+                .is_some_and(|token| token.fetched_by == fetched_by)
+            {
+                *token = None;
+            }
         }
         let login = self.jobs[&id].login.as_login().cloned();
         let wanted = answerable(&challenges, login.as_ref(), shown);
@@ -264,6 +271,7 @@ impl Registry {
             login: task.asker.as_ref().map_or(0, |login| login.fingerprint()),
             token: issued.token,
             renew_at,
+            fetched_by: id,
         }));
         if issued.refresh_token.is_some() {
             repository.refresh_token = issued.refresh_token;

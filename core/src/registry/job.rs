@@ -138,8 +138,8 @@ pub(super) enum Shown {
     Nothing,
     /// User and password.
     Basic,
-    /// A token that was there before.
-    KeptToken,
+    /// A token that was there before, by the lookup that fetched it.
+    KeptToken(JobId),
     /// A token fetched for this exchange.
     FreshToken,
 }

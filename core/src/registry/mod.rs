@@ -62,6 +62,7 @@ use exchange::Operation;
 use facts::{FactsKey, FactsPlan, FactsStore};
 use job::{FactsTask, Job, JobId, ListingTask, Stage, Task};
 use listing::ListingBuilder;
+use reply::Refusal;
 use repository::{ListingPlan, Repository, RepositoryKey};
 use timers::{Timer, Timers};
 
@@ -131,8 +132,10 @@ pub struct RegistryFootprint {
 }
 
 impl Registry {
-    /// An idle room. `seed` moves the jitter of backoffs.
-    pub fn new(settings: RegistrySettings, seed: Seed) -> Self {
+    /// An idle room. `seed` moves the jitter of backoffs. An interval below a second counts as one, so that
+    /// no answer is stale before it is read.
+    pub fn new(mut settings: RegistrySettings, seed: Seed) -> Self {
+        settings.interval = settings.interval.max(Duration::from_secs(1));
         Self {
             endpoints: EndpointTable::new(&settings),
             facts: FactsStore::new(settings.facts_max.max(1)),
@@ -352,7 +355,13 @@ impl Registry {
         let job = self.add_job(Job::new(key.repository, Task::Facts(Box::new(task))));
         let entry = self.facts.find_mut(key).expect("the entry was just made");
         entry.job = Some(job);
-        self.admit(job);
+        if listing::is_tag(key.tag.as_bytes()) {
+            self.admit(job);
+        } else {
+            // A text that is no tag must not become part of a URL.
+            let refusal = Refusal::lasting(LookupFailureKind::Malformed, "this is no tag");
+            self.fail(job, &refusal);
+        }
     }
 
     fn add_job(&mut self, job: Job) -> JobId {

@@ -66,6 +66,7 @@ pub(super) struct RepositoryToken {
     pub(super) login: u64,
     pub(super) token: Secret,
     pub(super) renew_at: Time,
+    pub(super) fetched_by: JobId,
 }
 
 /// What a check that wants the listing is to do (`design.md` 4.2).

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use image_updater_core::effect::Effect;
 use image_updater_core::http::{
     HttpOutcome, HttpResponse, Method, TransportFailure, TransportKind,
 };
+use image_updater_core::id::OpIds;
 use image_updater_core::image::{Image, TagListSort};
+use image_updater_core::input::CredentialOutcome;
 use image_updater_core::keyed::Seed;
 use image_updater_core::registry::backoff::Backoff;
 use image_updater_core::registry::budget::RateBudget;
@@ -15,11 +18,11 @@ use image_updater_core::registry::inspection::{Inspection, InspectionStep};
 use image_updater_core::registry::login::{Login, LoginContent, LoginError};
 use image_updater_core::registry::reply::{Reply, error_message, judge};
 use image_updater_core::registry::{
-    CredentialSource, EndpointSettings, EndpointTable, FactsKind, PlatformKeySet, RegistrySettings,
-    TagFacts, challenge, conf, link, token, url,
+    CredentialSource, EndpointSettings, EndpointTable, FactsKind, PlatformKeySet, Registry,
+    RegistrySettings, TagFacts, WaiterId, base64, challenge, conf, link, token, url,
 };
 use image_updater_core::secret::Secret;
-use image_updater_core::time::{Time, UnixTime};
+use image_updater_core::time::{Now, Time, UnixTime};
 use serde_json::{Map, Value, json};
 
 use super::{Case, Runner, Verdict, compare};
@@ -47,6 +50,7 @@ pub(super) fn runner(file: &str, group: &str) -> Option<Runner> {
         "rate_limit_semantics" => |case| Verdict::of(case, &grants(case.input)),
         "effective_rate_limit" => |case| Verdict::of(case, &effective_rate(case.input)),
         "retry_policy" => retry_policy,
+        "credential_expiry" => |case| Verdict::of(case, &credential_expiry(case.input)),
         _ => return None,
     };
     Some(run)
@@ -379,9 +383,10 @@ fn http_error(case: &Case<'_>) -> Verdict {
         text(&case.input["body"]).as_bytes(),
     );
     let expected = &case.expect["message_contains"];
-    let parts: Vec<&str> = match expected {
-        Value::Array(_) => texts(expected).collect(),
-        _ => vec![text(expected)],
+    let parts: Vec<&str> = if expected.is_array() {
+        texts(expected).collect()
+    } else {
+        vec![text(expected)]
     };
     Verdict::from_bool(parts.iter().all(|part| message.contains(part)), &message)
 }
@@ -474,4 +479,71 @@ fn retry_policy(case: &Case<'_>) -> Verdict {
         "final": if is_success { "success" } else { "error" },
     });
     Verdict::from_bool(compare(case.expect, &got, case.partial), &got)
+}
+
+/// Lists a new repository at each step: whose credential is shown tells whether it was read anew.
+fn credential_expiry(input: &Value) -> Value {
+    let seconds = |value: &Value| Duration::from_secs(value.as_u64().expect("seconds"));
+    let mut registry = Registry::new(
+        RegistrySettings {
+            endpoints: vec![EndpointSettings {
+                credentials: Some(CredentialSource::Env("CREDS".into())),
+                credentials_age_max: Some(seconds(&input["credsexpire_s"])),
+                ..EndpointSettings::inferred("reg.example.com")
+            }],
+            ..RegistrySettings::default()
+        },
+        Seed(1),
+    );
+    let mut ids = OpIds::default();
+    let mut now = Now::default();
+    let steps = input["steps"].as_array().expect("steps");
+    let users = steps.iter().enumerate().map(|(place, step)| {
+        now.mono = now.mono.after(seconds(&step["advance_s"]));
+        let name = format!("app{place}");
+        let id = registry
+            .repository("reg.example.com", &name, None)
+            .expect("a good image");
+        registry.retain(id);
+        registry.want_listing(now, id, WaiterId(0));
+        let env = text(&step["env"]);
+        shown_user(&mut registry, &mut ids, now, env)
+    });
+    let users: Vec<String> = users.collect();
+    json!({"users": users})
+}
+
+/// Answers readings with `env` and requests with a Basic challenge until one shows who we are.
+fn shown_user(registry: &mut Registry, ids: &mut OpIds, mut now: Now, env: &str) -> String {
+    loop {
+        match registry.poll_effect(ids) {
+            Some(Effect::ReadCredential(op, _)) => {
+                let found = CredentialOutcome::Found(Secret::new(env));
+                registry.handle_credential(now, op, found);
+            }
+            Some(Effect::Http(op, request)) => {
+                let shown = request
+                    .headers
+                    .iter()
+                    .find(|(name, _)| name == "authorization");
+                let basic = shown.and_then(|(_, value)| value.reveal().strip_prefix("Basic "));
+                let response = HttpResponse {
+                    status: 401,
+                    headers: vec![("www-authenticate".into(), "Basic realm=x".into())],
+                    body: Vec::new(),
+                };
+                registry.handle_http(now, op, HttpOutcome::Response(response));
+                if let Some(basic) = basic {
+                    let pair = base64::decode(basic).expect("base64");
+                    let pair = String::from_utf8(pair).expect("a text");
+                    return pair.split(':').next().unwrap_or_default().to_owned();
+                }
+            }
+            Some(Effect::Cancel(_) | Effect::Cluster(..)) => {}
+            None => {
+                now.mono = registry.next_wakeup().expect("a permit to wait for");
+                registry.handle_timeout(now);
+            }
+        }
+    }
 }

@@ -218,9 +218,14 @@ proptest! {
         once in any::<bool>(),
     ) {
         let mut chaos = Chaos::new(once);
+        let mut twin = Chaos::new(once);
         for step in &steps {
             chaos.take(step);
+            twin.take(step);
         }
+        let told = format!("{:?} {:?}", chaos.driver.requests, chaos.driver.registry);
+        let told_again = format!("{:?} {:?}", twin.driver.requests, twin.driver.registry);
+        prop_assert_eq!(told, told_again, "equal calls give equal results (A1)");
         for _ in 0..200 {
             chaos.take(&Step::Answer { request: 0, reply: 12 });
             chaos.take(&Step::Read { is_good: true });

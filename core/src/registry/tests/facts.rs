@@ -245,3 +245,13 @@ fn deep_and_long_documents_are_errors_and_no_crashes() {
         ));
     }
 }
+
+#[test]
+fn a_text_that_is_no_tag_is_never_part_of_a_url() {
+    let (mut driver, app) = driver();
+    for text in ["../x", "a?b", "", "a b", "-a", "sha256:aa"] {
+        driver.want_facts(app, text, FactsKind::Digest, 1);
+        assert!(driver.requests.is_empty(), "{text}");
+        assert_eq!(driver.take_facts(), vec![Err(Kind::Malformed)], "{text}");
+    }
+}

@@ -4,9 +4,9 @@ use alloc::vec;
 use core::time::Duration;
 
 use super::driver::{Driver, ok, shown, with};
-use crate::http::Method;
+use crate::http::{HttpOutcome, Method};
 use crate::registry::{
-    CredentialSource, EndpointSettings, LookupFailureKind as Kind, RegistryOutcome,
+    CredentialSource, EndpointSettings, FactsKind, LookupFailureKind as Kind, RegistryOutcome,
     RegistrySettings,
 };
 
@@ -284,4 +284,25 @@ fn endpoint_credentials_expire_and_pull_secrets_are_read_once_per_interval() {
         driver.answer("list", ok(r#"{"tags":[]}"#));
         driver.pass(Duration::from_secs(100));
     }
+}
+
+#[test]
+fn two_lookups_that_are_refused_with_one_token_fetch_one_new() {
+    let mut driver = Driver::new(settings(None));
+    let app = driver.repository("reg.io", "org/app");
+    driver.want(app, 1);
+    driver.answer("list", with(401, &[BEARER], ""));
+    driver.answer("reg", ok(r#"{"token":"old","expires_in":3000}"#));
+    driver.answer("list", ok(r#"{"tags":["1"]}"#));
+    driver.want_facts(app, "1", FactsKind::Created, 1);
+    driver.want_facts(app, "2", FactsKind::Created, 1);
+    driver.answer("manifests/1", with(401, &[BEARER], ""));
+    let (late, _) = driver.requests.pop_front().expect("the second lookup");
+    driver.answer("reg", ok(r#"{"token":"new","expires_in":3000}"#));
+    driver.complete(late, HttpOutcome::Response(with(401, &[BEARER], "")));
+    let sent = driver.answer("manifests/1", with(404, &[], ""));
+    assert_eq!(shown(&sent), Some("Bearer new"));
+    let sent = driver.answer("manifests/2", with(404, &[], ""));
+    assert_eq!(shown(&sent), Some("Bearer new"));
+    assert!(driver.requests.is_empty());
 }
