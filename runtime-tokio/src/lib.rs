@@ -3,9 +3,11 @@
 pub mod args;
 pub mod clock;
 pub mod credential;
+pub mod driver;
 pub mod http;
 pub mod kube;
 pub mod run;
+pub mod settings;
 pub mod spawn;
 pub mod telemetry;
 pub mod version;

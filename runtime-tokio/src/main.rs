@@ -4,7 +4,9 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use image_updater_core::time::UnixTime;
-use image_updater_tokio::args::{self, Environment, Invocation, LogSettings, Refusal};
+use image_updater_tokio::args::{
+    self, Environment, Invocation, LogSettings, Refusal, RegistryVariables,
+};
 use image_updater_tokio::run;
 use image_updater_tokio::telemetry::{Level, Log, LogFormat};
 
@@ -22,13 +24,16 @@ fn main() -> ExitCode {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let parsed = args::parse(&arguments, &environment);
-    let warnings = parsed.warnings;
+    let mut warnings = parsed.warnings;
     match parsed.invocation {
         Ok(Invocation::Print(text)) => {
             print(&text);
             ExitCode::SUCCESS
         }
-        Ok(Invocation::Run(settings)) => run::run(&settings, &warnings, &log(settings.log)),
+        Ok(Invocation::Run(settings)) => {
+            let variables = RegistryVariables::of(&environment, &mut warnings);
+            run::run(&settings, &variables, &warnings, log(settings.log))
+        }
         Ok(Invocation::Webhook(settings)) => refuse("webhook", &warnings, &log(settings.log)),
         Ok(Invocation::Test(settings)) => refuse("test", &warnings, &log(settings.log)),
         Ok(Invocation::Template(_)) => refuse("template", &warnings, &log(PLAIN)),

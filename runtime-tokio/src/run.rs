@@ -1,12 +1,22 @@
-//! `run`: what is said and checked before the driver takes over (`ops.md` 3.1).
+//! `run`: from settings to a driver that runs, and to the exit status (`ops.md` 3.1, 1.6).
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
+use image_updater_core::Seed;
 use image_updater_core::config::GoDuration;
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{self, Mode, RunSettings, printable_interval, printable_port};
-use crate::telemetry::{Field, Log};
+use crate::args::{self, Mode, RegistryVariables, RunSettings, printable_interval, printable_port};
+use crate::clock::Clock;
+use crate::driver::{Parts, drive};
+use crate::http::{HttpClient, install_tls_provider, system_roots};
+use crate::kube::ClusterClient;
+use crate::settings::{Resolved, resolve};
+use crate::spawn::install_panic_hook;
+use crate::telemetry::{Field, Log, Narrator};
 use crate::version;
 
 /// Intervals below this are pointed out in cycle mode.
@@ -15,10 +25,109 @@ const INTERVAL_USUAL_MIN: Duration = Duration::from_mins(1);
 /// Runs the daemon until it ends or is told to end; the exit status says how (`ops.md` 1.6).
 ///
 /// `warnings` are the remarks of reading the command line, which had no log yet.
-pub fn run(settings: &RunSettings, warnings: &[String], log: &Log) -> ExitCode {
-    announce(settings, warnings, log);
-    log.fatal("the driver is wired by the next commit", &[]);
-    ExitCode::FAILURE
+pub fn run(
+    settings: &RunSettings,
+    variables: &RegistryVariables,
+    warnings: &[String],
+    log: Log,
+) -> ExitCode {
+    let log = Arc::new(log);
+    install_tls_provider();
+    install_panic_hook();
+    announce(settings, warnings, &log);
+    let resolved = match resolve(settings, variables) {
+        Ok(resolved) => resolved,
+        Err(problems) => {
+            for problem in problems {
+                log.error(&problem, &[]);
+            }
+            log.fatal("the settings cannot be worked with", &[]);
+            return ExitCode::FAILURE;
+        }
+    };
+    for warning in &resolved.warnings {
+        log.warn(warning, &[]);
+    }
+    if settings.kubernetes.is_disabled {
+        log.fatal(
+            "--disable-kubernetes leaves no way to read Applications: the Argo CD API is not part of \
+             this build yet",
+            &[],
+        );
+        return ExitCode::FAILURE;
+    }
+    // One thread: the work is waiting, and connections are counted exactly.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log.fatal(&format!("could not start: {error}"), &[]);
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(work(settings, resolved, log))
+}
+
+async fn work(settings: &RunSettings, resolved: Resolved, log: Arc<Log>) -> ExitCode {
+    let kubeconfig = Some(settings.kubernetes.kubeconfig.as_str()).filter(|path| !path.is_empty());
+    let cluster = match ClusterClient::connect(kubeconfig.map(Path::new)).await {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            log.fatal(&format!("no Kubernetes client: {}", chain(&error)), &[]);
+            return ExitCode::FAILURE;
+        }
+    };
+    let clock = Clock::start();
+    let parts = Parts {
+        config: resolved.config,
+        seed: seed(&clock),
+        clock,
+        http: HttpClient::new(resolved.http, system_roots()),
+        cluster,
+        scope: resolved.scope,
+    };
+    let mut narrator = Narrator::new(Arc::clone(&log));
+    drive(parts, |event| narrator.tell(event), told_to_end()).await;
+    log.info("finished", &[]);
+    ExitCode::SUCCESS
+}
+
+/// Ends when the process is asked to: SIGTERM or SIGINT.
+async fn told_to_end() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        // Without handlers the signals end the process as they always did.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// A seed that differs between processes: jitter of several of them must not fall together.
+fn seed(clock: &Clock) -> Seed {
+    let wall = clock.now().wall.as_nanos().cast_unsigned();
+    Seed(wall ^ u64::from(std::process::id()).rotate_left(32))
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
 }
 
 /// Writes the banner, the warnings and what holds.

@@ -13,6 +13,10 @@ use crate::registry::{
 use crate::time::UnixTime;
 use crate::update::{FailureKind, ImagePlan, Lookup, Need, TagFacts, TagListing};
 
+/// Said of a listing that went while its facts were fetched.
+const EVICTED: &str = "the list of tags had to make room for others before it was decided upon; \
+                       the next check reads it again";
+
 /// What was found for one image, in the form in which it is decided upon.
 pub(super) enum Found<'a> {
     /// There was nothing to look up.
@@ -95,7 +99,8 @@ pub(super) fn found<'a>(
         }
         Some(Need::Tags | Need::Created) => {
             let Some(listing) = registry.kept_listing(repository) else {
-                return Found::Absent;
+                // It had to make room meanwhile; the next check lists again.
+                return Found::Failed(FailureKind::Listing, EVICTED);
             };
             Tags {
                 names: Names::Listed(listing),
@@ -107,14 +112,13 @@ pub(super) fn found<'a>(
     if let Some(kind) = facts_kind(image, sort) {
         let platforms = platforms_of(image);
         for name in candidates(registry, image, repository) {
-            let fact = match registry.kept_facts(repository, name, kind, &platforms) {
-                Some(facts) => Fact::from(facts),
-                None => match failed.iter().find(|(tag, _)| **tag == *name) {
-                    Some((_, failure)) if failure.kind == LookupFailureKind::Missing => {
-                        Fact::NotUsable
-                    }
-                    Some(_) | None => Fact::Failed,
-                },
+            // What failed just now is not answered with what was known before.
+            let fact = match failed.iter().find(|(tag, _)| **tag == *name) {
+                Some((_, failure)) if failure.kind == LookupFailureKind::Missing => Fact::NotUsable,
+                Some(_) => Fact::Failed,
+                None => registry
+                    .kept_facts(repository, name, kind, &platforms)
+                    .map_or(Fact::Failed, Fact::from),
             };
             tags.facts.insert(name, fact);
         }

@@ -1,0 +1,209 @@
+//! From what the user asked for to the settings of core and adapters.
+
+use std::path::Path;
+use std::time::Duration;
+
+use image_updater_core::app::LabelSelector;
+use image_updater_core::config::{Config, Settings};
+use image_updater_core::image::Platform;
+use image_updater_core::registry::backoff::Backoff;
+use image_updater_core::registry::{EndpointSettings, RegistrySettings, conf};
+use image_updater_core::schedule::{self, Concurrency, ScheduleSettings};
+
+use crate::args::{Mode, RegistryVariables, RunSettings, Schedule};
+use crate::http::HttpSettings;
+use crate::kube::WatchScope;
+use crate::version;
+
+/// Everything that follows from the command line, the environment and `registries.conf`.
+#[derive(Debug)]
+pub struct Resolved {
+    /// For the core.
+    pub config: Config,
+    /// For the registry client.
+    pub http: HttpSettings,
+    /// For the watch.
+    pub scope: WatchScope,
+    /// What the user should know though it stops nothing.
+    pub warnings: Vec<String>,
+}
+
+/// Works out all settings, or every reason why they cannot be worked with.
+pub fn resolve(
+    settings: &RunSettings,
+    variables: &RegistryVariables,
+) -> Result<Resolved, Vec<String>> {
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
+    let endpoints = match read_registries(&settings.registries_conf_path, &mut warnings) {
+        Ok(endpoints) => endpoints,
+        Err(found) => {
+            problems.extend(found);
+            Vec::new()
+        }
+    };
+    let selector = &settings.selection.label_selector;
+    if let Err(error) = LabelSelector::parse(selector) {
+        problems.push(format!("--match-application-label: {selector:?}: {error}"));
+    }
+    let interval = settings.effective_interval();
+    let registry = registry_settings(endpoints, interval, variables);
+    let mut core = Settings::new(schedule_settings(settings, &mut problems), registry);
+    core.name_patterns
+        .clone_from(&settings.selection.name_patterns);
+    core.runtime_platform = runtime_platform();
+    core.dry_run = settings.is_dry_run;
+    core.run_deadline = settings.application_deadline;
+    core.shutdown_grace = settings.shutdown_timeout;
+    let config = match Config::new(core) {
+        Ok(config) => config,
+        Err(error) => {
+            problems.extend(error.problems);
+            return Err(problems);
+        }
+    };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let namespace = &settings.selection.namespace;
+    let scope = WatchScope {
+        namespace: Some(namespace.clone()).filter(|namespace| !namespace.is_empty()),
+        label_selector: selector.clone(),
+        interval,
+    };
+    Ok(Resolved {
+        config,
+        http: http_settings(variables),
+        scope,
+        warnings,
+    })
+}
+
+fn schedule_settings(settings: &RunSettings, problems: &mut Vec<String>) -> ScheduleSettings {
+    let mode = match settings.mode {
+        Mode::Cycle => schedule::Mode::Cycle,
+        Mode::Continuous => schedule::Mode::Continuous,
+    };
+    let mut schedule = ScheduleSettings::new(mode, settings.effective_interval());
+    schedule.policy = match settings.schedule {
+        Schedule::Default => schedule::Policy::Default,
+        Schedule::Lru => schedule::Policy::Lru,
+        Schedule::FailFirst => schedule::Policy::FailFirst,
+    };
+    schedule.cooldown = settings.cooldown;
+    schedule.per_repo_cap = settings.per_repo_cap;
+    match Concurrency::try_from(i64::from(settings.max_concurrency)) {
+        Ok(concurrency) => schedule.concurrency_max = concurrency,
+        Err(error) => problems.push(error.to_string()),
+    }
+    schedule.cpus = std::thread::available_parallelism()
+        .map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX));
+    schedule.warmup = settings.has_warmup;
+    if !settings.has_jitter {
+        schedule.start_spread = Duration::ZERO;
+        schedule.jitter_percent = 0;
+    }
+    schedule
+}
+
+fn registry_settings(
+    endpoints: Vec<EndpointSettings>,
+    interval: Duration,
+    variables: &RegistryVariables,
+) -> RegistrySettings {
+    RegistrySettings {
+        endpoints,
+        interval,
+        once: interval.is_zero(),
+        tag_attempts: variables.tag_attempts_max,
+        tag_timeout: variables.tag_timeout,
+        manifest_attempts: variables.manifest_attempts_max,
+        manifest_timeout: variables.manifest_timeout,
+        token_attempts: variables.token_attempts_max,
+        token_backoff: Backoff {
+            base: variables.token_backoff_base,
+            sleep_max: variables.token_backoff_max,
+        },
+        ..RegistrySettings::default()
+    }
+}
+
+fn http_settings(variables: &RegistryVariables) -> HttpSettings {
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let idle = variables
+        .idle_connections_per_host_max
+        .min(variables.idle_connections_max);
+    HttpSettings {
+        response_header_timeout: variables.response_header_timeout,
+        tls_handshake_timeout: variables.tls_handshake_timeout,
+        idle_timeout: Some(variables.idle_connection_timeout).filter(|timeout| !timeout.is_zero()),
+        connections_per_host_max: count(variables.connections_per_host_max),
+        idle_per_host_max: count(idle),
+        user_agent: version::user_agent(),
+        ..HttpSettings::default()
+    }
+}
+
+/// The endpoints of the file; a file that is not there is a warning (`ops.md` 3.1).
+fn read_registries(
+    path: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<EndpointSettings>, Vec<String>> {
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = match read_file(Path::new(path)) {
+        Ok(text) => text,
+        Err(error) => {
+            warnings.push(format!(
+                "registries configuration {path} is not used: {error}; built-in registries apply"
+            ));
+            return Ok(Vec::new());
+        }
+    };
+    let entries = conf::parse(&text).map_err(|error| {
+        error
+            .problems
+            .iter()
+            .map(|problem| format!("{path}: {}", problem.detail))
+            .collect::<Vec<_>>()
+    })?;
+    for entry in &entries {
+        if entry.has_ping {
+            warnings.push(format!(
+                "{path}: registry {}: ping has no effect",
+                entry.name
+            ));
+        }
+    }
+    Ok(entries
+        .iter()
+        .map(conf::RegistryEntry::to_settings)
+        .collect())
+}
+
+/// Reads a small file at start, before anything runs that could be held up by it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "read once, before the runtime starts"
+)]
+fn read_file(path: &Path) -> std::io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
+/// The platform that we run on, with Go's names (`images.md` 9.4).
+fn runtime_platform() -> Platform {
+    let os = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        "loongarch64" => "loong64",
+        other => other,
+    };
+    Platform::new(os, arch)
+}
