@@ -292,7 +292,7 @@ impl Schedule {
         let now = self.now;
         self.line.hold(lane);
         self.n_running += 1;
-        let is_warmup = self.is_warmup();
+        let is_warmup = self.is_warming_up();
         if let Stage::Passing(pass) = &mut self.stage {
             pass.on_started();
         }

@@ -127,7 +127,7 @@ impl Schedule {
 
     /// The number of applications or the stage changed: so may the limit (`ops.md` 7.6).
     pub(super) fn on_count(&mut self) {
-        let is_warmup = self.is_warmup();
+        let is_warmup = self.is_warming_up();
         let cpus = self.settings.cpus;
         let workers = self.settings.concurrency_max;
         self.slots
@@ -145,7 +145,8 @@ impl Schedule {
         matches!(self.stage, Stage::Continuous)
     }
 
-    pub(super) fn is_warmup(&self) -> bool {
+    /// True while the warm-up pass is under way (`ops.md` 6).
+    pub fn is_warming_up(&self) -> bool {
         matches!(&self.stage, Stage::Passing(pass) if pass.name == PassName::Warmup)
     }
 }

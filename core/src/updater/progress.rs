@@ -11,6 +11,7 @@ use super::{Updater, Work};
 use crate::event::{Event, RunEnd};
 use crate::explain::{ImageReport, LastRun};
 use crate::id::{AppId, AppKey};
+use crate::patch::ANSWER_GRACE;
 use crate::registry::{
     FactsAnswer, ListingAnswer, LookupFailure, LookupFailureKind, Registry, RegistryOutcome,
     RepositoryId, WaiterId,
@@ -111,7 +112,8 @@ impl Updater {
     /// Something that an application depends on changed: decide again, now or after the run under way.
     /// `plan` replaces the one of a run that still looks things up.
     pub(super) fn on_depends_changed(&mut self, id: AppId, plan: Option<Plan>) {
-        let is_running = self.is_running();
+        // The warm-up writes nothing, and everyone's check follows it.
+        let may_decide = self.is_running() && !self.schedule.is_warming_up();
         let Some(entry) = self.apps.entry_mut(id) else {
             return;
         };
@@ -132,7 +134,7 @@ impl Updater {
                 ) => entry.again = true,
             },
             // Before its first check an application waits for that.
-            None if entry.last_run.is_none() || entry.ignored.is_some() || !is_running => {}
+            None if entry.last_run.is_none() || entry.ignored.is_some() || !may_decide => {}
             None if mem::replace(&mut entry.in_line, true) => {}
             None => self.line.push_back(Work::Redecide(id)),
         }
@@ -557,12 +559,18 @@ impl Updater {
         Some(decision)
     }
 
-    /// A run took longer than it may: whatever it waits for goes on without it.
+    /// A run took longer than it may: whatever it waits for goes on without it. An operation in flight
+    /// has a deadline of its own, and the run ends with its answer.
     pub(super) fn on_run_deadline(&mut self, id: AppId) {
-        let run = self.apps.entry(id).and_then(|entry| entry.run.as_ref());
-        if run.is_some_and(|run| !run.is_in_flight()) {
-            self.finish_run(id, RunEnd::DeadlineExceeded, Counters::default());
+        let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) else {
+            return;
+        };
+        if run.is_in_flight() {
+            run.deadline = self.now.mono.after(ANSWER_GRACE);
+            self.deadlines.insert((run.deadline, id));
+            return;
         }
+        self.finish_run(id, RunEnd::DeadlineExceeded, Counters::default());
     }
 
     /// The run of `id` ends; what was put off until then follows.
