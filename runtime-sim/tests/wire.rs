@@ -118,9 +118,26 @@ fn a_patch_is_synced_and_a_stale_one_is_a_conflict() {
     });
     assert_eq!(synced, Some(()), "Argo CD syncs a little later");
     let seen = wire.with_world(|world| world.patches.clone());
-    let statuses: Vec<u16> = seen.iter().map(|patch| patch.status).collect();
-    assert_eq!(statuses, [200, 409]);
+    let statuses: Vec<_> = seen.iter().map(|patch| patch.status).collect();
+    assert_eq!(statuses, [Some(200), Some(409)]);
     assert_eq!(seen[0].operations[1]["path"], "/spec/source/helm");
+}
+
+#[test]
+fn the_world_can_be_changed_while_a_request_is_held() {
+    let wire = cluster(&["web"]);
+    wire.switch(Port::Api, Conduct::Holding);
+    let mut client = Client::connect(&wire, Port::Api);
+    client.send("GET", WEB, "");
+    let arrived = wire.wait_for(PATIENCE, |world| {
+        (world.connections.get(&Port::Api)?.requests == 1).then_some(())
+    });
+    assert_eq!(arrived, Some(()));
+    edit(&wire, "other");
+    wire.switch(Port::Api, Conduct::Serving);
+    assert_eq!(client.status(), 200);
+    let web: Value = serde_json::from_slice(&client.body()).expect("an object is JSON");
+    assert_eq!(web["spec"]["project"], "other");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 pub mod args;
 pub mod clock;
 pub mod credential;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod driver;
 pub mod http;
 pub mod kube;

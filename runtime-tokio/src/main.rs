@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Webhook(settings)) => refuse("webhook", &warnings, &log(settings.log)),
         Ok(Invocation::Test(settings)) => refuse("test", &warnings, &log(settings.log)),
         Ok(Invocation::Template(_)) => refuse("template", &warnings, &log(PLAIN)),
-        Ok(Invocation::Demo { .. }) => refuse("demo", &warnings, &log(PLAIN)),
+        Ok(Invocation::Demo { keep }) => demo(keep, &environment),
         Err(refusal) => {
             let Refusal { error, usage, help } = *refusal;
             print(&help.unwrap_or_default());
@@ -45,6 +45,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Plays the demo.
+#[cfg(feature = "demo")]
+fn demo(keep: bool, environment: &Environment) -> ExitCode {
+    image_updater_tokio::demo::run(keep, environment)
+}
+
+/// The shipped image comes without the demo and its fake world.
+#[cfg(not(feature = "demo"))]
+fn demo(_keep: bool, _environment: &Environment) -> ExitCode {
+    print_error("the demo is not part of this build\n");
+    ExitCode::FAILURE
 }
 
 /// Says that a command comes later, in the way of a command that failed.

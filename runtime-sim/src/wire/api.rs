@@ -19,15 +19,30 @@ const PATCHES_KEPT_MAX: usize = 1000;
 /// How long a watch lasts that names no time.
 const WATCH_TIME_DEFAULT: Duration = Duration::from_mins(30);
 
-/// Answers one request.
-pub(super) fn answer(shared: &Shared, request: &Request) -> ApiReply {
+/// Keeps a patch that has arrived, and returns its number; `None` for every other request.
+pub(super) fn on_arrival(state: &mut State, request: &Request) -> Option<u64> {
+    let key = application_key(request).filter(|_| request.method == "PATCH")?;
+    state.patches_arrived += 1;
+    let patches = &mut state.world.patches;
+    if patches.len() == PATCHES_KEPT_MAX {
+        patches.pop_front();
+    }
+    patches.push_back(SeenPatch {
+        number: state.patches_arrived,
+        key,
+        operations: serde_json::from_slice(&request.body).unwrap_or_default(),
+        status: None,
+    });
+    Some(state.patches_arrived)
+}
+
+/// Answers one request, which is the patch with this number, if any.
+pub(super) fn answer(shared: &Shared, request: &Request, patch_number: Option<u64>) -> ApiReply {
     let reply = {
         let state = &mut *shared.lock();
         let reply = state.world.cluster.api(request);
-        if let (ApiReply::Whole(response), "PATCH", Some(key)) =
-            (&reply, request.method.as_str(), application_key(request))
-        {
-            on_patch(state, key, request, response.status);
+        if let (ApiReply::Whole(response), Some(number)) = (&reply, patch_number) {
+            on_patch_answered(state, number, request, response.status);
         }
         reply
     };
@@ -35,18 +50,15 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> ApiReply {
     reply
 }
 
-/// Notes a patch; one that was applied is synced later.
-fn on_patch(state: &mut State, key: ObjectKey, request: &Request, status: u16) {
-    let world = &mut state.world;
-    if world.patches.len() == PATCHES_KEPT_MAX {
-        world.patches.pop_front();
+/// Notes how a patch was answered; one that was applied is synced later.
+fn on_patch_answered(state: &mut State, number: u64, request: &Request, status: u16) {
+    let mut newest_first = state.world.patches.iter_mut().rev();
+    if let Some(patch) = newest_first.find(|patch| patch.number == number) {
+        patch.status = Some(status);
     }
-    world.patches.push_back(SeenPatch {
-        key: key.clone(),
-        operations: serde_json::from_slice(&request.body).unwrap_or_default(),
-        status,
-    });
-    if let (200, Some(delay)) = (status, world.sync_delay) {
+    if let (200, Some(delay), Some(key)) =
+        (status, state.world.sync_delay, application_key(request))
+    {
         state.syncs.entry(key).or_insert_with(|| instant() + delay);
     }
 }

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use image_updater_fixtures::Response;
 use image_updater_fixtures::cluster::ApiReply;
+use image_updater_fixtures::{Request, Response};
 use smol::{Async, Timer};
 
 use super::api;
@@ -31,12 +31,12 @@ pub(super) async fn serve(
         let taken = within(patience, connection.take_request()).await;
         let refusal = match taken {
             Some(Ok(Incoming { request, is_kept })) => {
-                on_request(shared, port);
+                let patch_number = on_request(shared, port, &request);
                 if !is_answered(shared, port, &connection).await {
                     return Ok(());
                 }
                 let reply = match port {
-                    Port::Api => api::answer(shared, &request),
+                    Port::Api => api::answer(shared, &request, patch_number),
                     Port::Registry(idx) => ApiReply::Whole(answer(shared, idx, &request)),
                 };
                 match reply {
@@ -83,15 +83,18 @@ pub(super) fn too_slow() -> io::Result<()> {
     Err(io::ErrorKind::TimedOut.into())
 }
 
-fn on_request(shared: &Shared, port: Port) {
-    shared
-        .lock()
-        .world
-        .connections
-        .entry(port)
-        .or_default()
-        .requests += 1;
+/// Counts a request; returns the number under which it is kept when it is a patch.
+fn on_request(shared: &Shared, port: Port, request: &Request) -> Option<u64> {
+    let number = {
+        let state = &mut *shared.lock();
+        state.world.connections.entry(port).or_default().requests += 1;
+        match port {
+            Port::Api => api::on_arrival(state, request),
+            Port::Registry(_) => None,
+        }
+    };
     shared.on_changed();
+    number
 }
 
 /// Waits as long as the port's conduct asks; false when there is to be no answer.
@@ -111,11 +114,22 @@ async fn is_answered(shared: &Arc<Shared>, port: Port, connection: &Connection) 
             smol::future::or(over, connection.closed()).await;
             false
         }
+        Conduct::Holding => {
+            let over = shared.until(|state| {
+                let conduct = state.port(port).conduct;
+                (conduct != Conduct::Holding).then_some(conduct != Conduct::Down)
+            });
+            let closed = async {
+                connection.closed().await;
+                false
+            };
+            smol::future::or(over, closed).await
+        }
         Conduct::Down => false,
     }
 }
 
-fn answer(shared: &Shared, idx: usize, request: &image_updater_fixtures::Request) -> Response {
+fn answer(shared: &Shared, idx: usize, request: &Request) -> Response {
     let now = shared.now();
     let response = {
         let registries = &mut shared.lock().world.registries;

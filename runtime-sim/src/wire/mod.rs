@@ -56,12 +56,14 @@ pub struct WireWorld {
 /// A patch as the API server was sent it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeenPatch {
+    /// Its number, from 1 in the order of arrival.
+    pub number: u64,
     /// Which Application.
     pub key: ObjectKey,
     /// The operations; null where they were no JSON.
     pub operations: Value,
-    /// The status of the answer.
-    pub status: u16,
+    /// The status of the answer; `None` as long as there is none.
+    pub status: Option<u16>,
 }
 
 /// The connections of one port.

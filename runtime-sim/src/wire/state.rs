@@ -31,6 +31,8 @@ pub enum Conduct {
     Slow(Duration),
     /// It takes requests and never answers them; its open requests are cut off when this ends.
     Hanging,
+    /// It takes requests and answers them when this ends: the world can be changed in between.
+    Holding,
     /// Nobody listens, and open connections are closed.
     Down,
 }
@@ -62,6 +64,8 @@ pub(super) struct State {
     pub(super) watches_ended: (u64, WatchEnd),
     /// Applications that Argo CD has yet to sync, and when it will have.
     pub(super) syncs: BTreeMap<ObjectKey, Instant>,
+    /// Patches that have arrived so far.
+    pub(super) patches_arrived: u64,
     ports: BTreeMap<Port, PortState>,
 }
 
@@ -82,6 +86,7 @@ impl Shared {
             is_stopping: false,
             watches_ended: (0, WatchEnd::Whole),
             syncs: BTreeMap::new(),
+            patches_arrived: 0,
             ports: ports.map(|port| (port, PortState::default())).collect(),
             world,
         };

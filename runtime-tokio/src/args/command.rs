@@ -25,25 +25,30 @@ pub enum Command {
 }
 
 impl Command {
+    /// Every command there is, in the order of the help text.
+    const KNOWN: [Self; 8] = [
+        Self::Run,
+        Self::Webhook,
+        Self::Test,
+        Self::Template,
+        Self::Demo,
+        Self::Version,
+        Self::Completion,
+        Self::Help,
+    ];
+
     /// All commands of this build, in the order of the help text.
     pub fn all() -> impl Iterator<Item = Self> {
-        [
-            Self::Run,
-            Self::Webhook,
-            Self::Test,
-            Self::Template,
-            Self::Demo,
-            Self::Version,
-            Self::Completion,
-            Self::Help,
-        ]
-        .into_iter()
-        .filter(|command| *command != Self::Demo || cfg!(feature = "demo"))
+        Self::KNOWN
+            .into_iter()
+            .filter(|command| *command != Self::Demo || cfg!(feature = "demo"))
     }
 
-    /// The command with this word, in this build.
+    /// The command with this word, also where this build has to say that it lacks it.
     pub fn with_word(word: &str) -> Option<Self> {
-        Self::all().find(|command| command.word() == word)
+        Self::KNOWN
+            .into_iter()
+            .find(|command| command.word() == word)
     }
 
     /// The word that selects the command.

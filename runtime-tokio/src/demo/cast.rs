@@ -37,7 +37,9 @@ impl Cast {
         wire.with_world(|world| {
             fill_registries(&mut world.registries);
             let secret = docker_config(&cast.hosts[VAULT]);
-            world.cluster.put_secret(NAMESPACE, "vault-pull", ".dockerconfigjson", secret);
+            world
+                .cluster
+                .put_secret(NAMESPACE, "vault-pull", ".dockerconfigjson", secret);
             cast.enter(world);
         });
         cast
@@ -51,7 +53,9 @@ impl Cast {
     /// `text` without the hosts of the registries, for people.
     pub(super) fn short(&self, text: &str) -> String {
         let hosts = self.hosts.iter();
-        hosts.fold(text.to_owned(), |text, host| text.replace(&format!("{host}/"), ""))
+        hosts.fold(text.to_owned(), |text, host| {
+            text.replace(&format!("{host}/"), "")
+        })
     }
 
     /// Creates the Applications.
@@ -59,7 +63,9 @@ impl Cast {
         let web = self.image(SHOP, "shop/web");
         let api = self.image(SHOP, "shop/api");
         let runs = |tag: &str| Expected::Runs(tag.to_owned());
-        let latest = world.registries[SHOP].digest("shop/cache", "latest").unwrap_or_default();
+        let latest = world.registries[SHOP]
+            .digest("shop/cache", "latest")
+            .unwrap_or_default();
 
         // Versions within a constraint; five Applications share one listing of shop/web.
         let mut prod = helm("web-prod").image_with(&web, "1.0.0", "~1.0").to_json();
@@ -77,12 +83,19 @@ impl Cast {
             let spec = kustomize(name).image(&web, "1.1.0");
             self.add(world, "web", &spec.to_json(), runs("2.0.0"));
         }
-        let spec = helm("api").image_with(&api, "1.4.0", "~1.4").strategy("semver");
+        let spec = helm("api")
+            .image_with(&api, "1.4.0", "~1.4")
+            .strategy("semver");
         self.add(world, "api", &spec.to_json(), runs("1.4.2"));
         let spec = kustomize("api-preview").image_with(&api, "1.4.2", ">=1.5.0-0");
         self.add(world, "api", &spec.to_json(), runs("1.5.0-rc.1"));
         let spec = kustomize("mail").image(&self.image(SHOP, "shop/mail"), "4.0.0");
-        self.add(world, "mail", &spec.to_json(), Expected::Stays("up-to-date"));
+        self.add(
+            world,
+            "mail",
+            &spec.to_json(),
+            Expected::Stays("up-to-date"),
+        );
 
         // The other strategies.
         let spec = kustomize("worker")
@@ -92,7 +105,12 @@ impl Cast {
         let spec = helm("cache")
             .image_with(&self.image(SHOP, "shop/cache"), "latest", "latest")
             .strategy("digest");
-        self.add(world, "cache", &spec.to_json(), runs(&format!("latest@{latest}")));
+        self.add(
+            world,
+            "cache",
+            &spec.to_json(),
+            runs(&format!("latest@{latest}")),
+        );
         let spec = kustomize("docs")
             .image(&self.image(SHOP, "shop/docs"), "2026-01-15")
             .strategy("alphabetical");
@@ -110,10 +128,14 @@ impl Cast {
             .annotation("edge.platforms", "linux/arm64")
             .strategy("newest-build");
         self.add(world, "edge", &spec.to_json(), runs("1.1.0"));
-        let spec = helm("pair").image_with(&web, "1.0.0", "~1.0").image_with(&api, "1.4.1", "~1.4");
+        let spec = helm("pair")
+            .image_with(&web, "1.0.0", "~1.0")
+            .image_with(&api, "1.4.1", "~1.4");
         self.add(world, "web", &spec.to_json(), runs("1.0.1"));
         self.expect("pair", "api", runs("1.4.2"));
-        let mut many = kustomize("platform").image_with(&web, "1.0.0", "1.x").to_json();
+        let mut many = kustomize("platform")
+            .image_with(&web, "1.0.0", "1.x")
+            .to_json();
         many["spec"]["sources"] = json!([
             { "repoURL": "https://git.example.com/values.git", "path": "values", "ref": "values" },
             many["spec"]["source"],
@@ -133,13 +155,32 @@ impl Cast {
             .annotation("billing.pull-secret", "pullsecret:argocd/vault-pull");
         self.add(world, "billing", &spec.to_json(), runs("3.1.0"));
         let spec = kustomize("legacy").image(&self.image(ATTIC, "attic/legacy"), "1.0.0");
-        self.add(world, "legacy", &spec.to_json(), Expected::Stays("listing-failed"));
+        self.add(
+            world,
+            "legacy",
+            &spec.to_json(),
+            Expected::Stays("listing-failed"),
+        );
 
         // Mistakes, and what this version does not do.
-        let spec = helm("typo").image(&web, "1.0.0").annotation("web.update-strategy", "semverr");
-        self.add(world, "web", &spec.to_json(), Expected::Stays("invalid-option"));
-        let spec = helm("gitops").image(&web, "1.0.0").annotation("write-back-method", "git");
-        self.add(world, "web", &spec.to_json(), Expected::Refused("git-not-built"));
+        let spec = helm("typo")
+            .image(&web, "1.0.0")
+            .annotation("web.update-strategy", "semverr");
+        self.add(
+            world,
+            "web",
+            &spec.to_json(),
+            Expected::Stays("invalid-option"),
+        );
+        let spec = helm("gitops")
+            .image(&web, "1.0.0")
+            .annotation("write-back-method", "git");
+        self.add(
+            world,
+            "web",
+            &spec.to_json(),
+            Expected::Refused("git-not-built"),
+        );
         let spec = AppSpec::new(NAMESPACE, "plain", "Directory");
         self.add(world, "", &spec.to_json(), Expected::Ignored);
     }
@@ -175,7 +216,14 @@ fn kustomize(name: &str) -> AppSpec {
 
 fn fill_registries(registries: &mut [Registry]) {
     let shop = &mut registries[SHOP];
-    for tag in ["1.0.0", "1.0.1", "1.1.0", "2.0.0", "2.1.0-beta.1", "nightly"] {
+    for tag in [
+        "1.0.0",
+        "1.0.1",
+        "1.1.0",
+        "2.0.0",
+        "2.1.0-beta.1",
+        "nightly",
+    ] {
         shop.push("shop/web", tag, &ImageSpec::default());
     }
     for tag in ["1.4.0", "1.4.1", "1.4.2", "1.5.0-rc.1"] {
@@ -191,7 +239,12 @@ fn fill_registries(registries: &mut [Registry]) {
     for tag in ["2026-01-15", "2026-02-01"] {
         shop.push("shop/docs", tag, &ImageSpec::default());
     }
-    let jobs = [("main-0001", 1), ("main-00a7", 5), ("main-00b1-dirty", 6), ("pr-17", 7)];
+    let jobs = [
+        ("main-0001", 1),
+        ("main-00a7", 5),
+        ("main-00b1-dirty", 6),
+        ("pr-17", 7),
+    ];
     for (tag, day) in jobs {
         shop.push("shop/jobs", tag, &built_on(day));
     }

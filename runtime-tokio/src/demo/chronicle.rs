@@ -82,7 +82,8 @@ impl Told {
                 self.refusals.insert(key.name.to_string(), said);
             }
             Event::ApplicationIgnored { key, reason } => {
-                self.ignored.insert(key.name.to_string(), reason.to_string());
+                self.ignored
+                    .insert(key.name.to_string(), reason.to_string());
             }
             Event::Redecided { key, .. } => {
                 *self.redecided.entry(key.name.to_string()).or_default() += 1;
@@ -114,7 +115,9 @@ fn of_image<'a>(
     let of_app = reasons.iter().filter(|((name, _), _)| name == app);
     let mut fitting = of_app.filter(|((_, entry), _)| {
         // `alias=host/name:constraint`, of which the constraint may be missing.
-        let entry = entry.split_once('=').map_or(entry.as_str(), |(_, entry)| entry);
+        let entry = entry
+            .split_once('=')
+            .map_or(entry.as_str(), |(_, entry)| entry);
         let rest = entry.strip_prefix(image);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
     });

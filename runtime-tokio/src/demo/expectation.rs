@@ -46,7 +46,11 @@ impl Expectation {
                 is_as_it_was && reason.is_some_and(|reason| reason.code() == *code)
             }
             Expected::Refused(code) => {
-                is_as_it_was && told.refusals.get(&self.app).is_some_and(|said| said.0 == *code)
+                is_as_it_was
+                    && told
+                        .refusals
+                        .get(&self.app)
+                        .is_some_and(|said| said.0 == *code)
             }
             Expected::Ignored => is_as_it_was && told.ignored.contains_key(&self.app),
         }
@@ -77,7 +81,9 @@ fn is_synced(object: &Value, image: &str, tag: &str) -> bool {
     let live = object["status"]["summary"]["images"].as_array();
     let mut texts = live.into_iter().flatten().filter_map(Value::as_str);
     texts.all(|text| {
-        let rest = text.strip_prefix(image).and_then(|rest| rest.strip_prefix(':'));
+        let rest = text
+            .strip_prefix(image)
+            .and_then(|rest| rest.strip_prefix(':'));
         rest.is_none_or(|running| running == tag)
     })
 }
@@ -92,7 +98,9 @@ mod tests {
     #[test]
     fn an_application_runs_a_tag_when_it_asks_for_it_and_is_synced() {
         let mut world = WireWorld::new(0);
-        let mut object = AppSpec::kustomize(NAMESPACE, "web").image("r:1/web", "1").to_json();
+        let mut object = AppSpec::kustomize(NAMESPACE, "web")
+            .image("r:1/web", "1")
+            .to_json();
         let check = |world: &mut WireWorld, object: &Value, is_met: bool| {
             world.cluster.apply(object);
             let expectation = Expectation {
@@ -100,7 +108,11 @@ mod tests {
                 image: "r:1/web".to_owned(),
                 expected: Expected::Runs("2".to_owned()),
             };
-            assert_eq!(expectation.is_met(world, &Told::default(), None), is_met, "{object}");
+            assert_eq!(
+                expectation.is_met(world, &Told::default(), None),
+                is_met,
+                "{object}"
+            );
         };
         check(&mut world, &object, false);
         object["spec"]["source"]["kustomize"]["images"] = json!(["r:1/web:2"]);

@@ -16,7 +16,10 @@ pub(super) async fn shown_while(
     paper: &Paper,
     work: impl Future<Output = ()>,
 ) -> Result<(), DemoError> {
-    let name = format!("argocd-image-updater-demo-{}.kubeconfig", std::process::id());
+    let name = format!(
+        "argocd-image-updater-demo-{}.kubeconfig",
+        std::process::id()
+    );
     let path = std::env::temp_dir().join(name);
     let failed = |source| DemoError::Kubeconfig {
         path: path.display().to_string(),
@@ -24,12 +27,18 @@ pub(super) async fn shown_while(
     };
     let file = write(&path, &wire.kubeconfig()).await.map_err(failed)?;
     let shown = file.0.display();
-    paper.heading("It goes on", "until Ctrl-C; look at it from another terminal:");
+    paper.heading(
+        "It goes on",
+        "until Ctrl-C; look at it from another terminal:",
+    );
     for line in [
         format!("kubectl --kubeconfig {shown} get applications -n {NAMESPACE}"),
         format!("kubectl --kubeconfig {shown} get application web-prod -n {NAMESPACE} -o yaml"),
         format!("kubectl --kubeconfig {shown} get applications -n {NAMESPACE} --watch"),
-        format!("curl {}/v2/shop/web/tags/list", wire.registry_url(super::cast::SHOP)),
+        format!(
+            "curl {}/v2/shop/web/tags/list",
+            wire.registry_url(super::cast::SHOP)
+        ),
     ] {
         paper.line(&[(Ink::Plain, "  "), (Ink::Bold, &line)]);
     }
@@ -51,7 +60,12 @@ impl Drop for Temporary {
 
 async fn write(path: &Path, text: &str) -> std::io::Result<Temporary> {
     // Never through somebody's link, in a folder that everybody may write to.
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .await?;
     let temporary = Temporary(path.to_owned());
     file.write_all(text.as_bytes()).await?;
     file.flush().await?;

@@ -18,24 +18,17 @@ mod updater;
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use image_updater_core::config::{Config, ConfigError, Settings};
-use image_updater_core::registry::{EndpointSettings, RegistrySettings};
-use image_updater_core::schedule::{Mode, ScheduleSettings};
+use image_updater_core::config::ConfigError;
 use image_updater_sim::wire::{Conduct, Port, Wire, WireWorld};
+use tokio::sync::oneshot;
 
 use crate::args::Environment;
+use crate::driver::drive;
 use cast::{ATTIC, Cast};
 use chronicle::Chronicle;
 use paper::Paper;
 use stage::Stage;
-use updater::Updater;
-
-/// The check interval of the demo.
-const INTERVAL: Duration = Duration::from_secs(2);
-/// Over how much time the first checks are spread.
-const START_SPREAD: Duration = Duration::from_millis(500);
 
 /// Why the demo did not take place.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +44,10 @@ enum DemoError {
     Settings(#[source] ConfigError),
     /// No client of the fake API server can be made.
     #[error("cannot set up the client of the fake API server: {0}")]
-    Client(String),
+    Client(#[source] kube::Error),
+    /// The address of the fake API server is none.
+    #[error("the fake API server has no address: {0}")]
+    Address(#[source] http::uri::InvalidUri),
     /// The kubeconfig cannot be written.
     #[error("cannot write the kubeconfig {path}: {source}")]
     Kubeconfig {
@@ -77,8 +73,8 @@ pub fn run(keep: bool, environment: &Environment) -> ExitCode {
 
 /// Sets everything up, plays, and takes it down again; true when every expectation held.
 fn play(keep: bool, paper: &Paper) -> Result<bool, DemoError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread, as in production.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(DemoError::Runtime)?;
@@ -86,34 +82,28 @@ fn play(keep: bool, paper: &Paper) -> Result<bool, DemoError> {
     wire.switch(Port::Registry(ATTIC), Conduct::Down);
     let cast = Cast::new(&wire);
     let chronicle = Arc::new(Chronicle::new(Arc::clone(&wire)));
-    let config = Config::new(settings(&wire)).map_err(DemoError::Settings)?;
     runtime.block_on(async {
-        let updater = Updater::start(&wire, config, Arc::clone(&chronicle))?;
+        let parts = updater::parts(&wire)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let updater = drive(
+            parts,
+            |event| chronicle.on_event(event),
+            // An error says that the script is over, too.
+            async { drop(stopped.await) },
+        );
         let mut stage = Stage::new(&wire, &chronicle, paper, cast);
-        acts::play(&mut stage).await;
-        if keep {
-            kubeconfig::shown_while(&wire, paper, pushing::push_until_interrupted(&mut stage))
-                .await?;
-        }
-        updater.stop().await;
-        Ok(stage.end())
+        let script = async {
+            acts::play(&mut stage).await;
+            let kept = if keep {
+                let pushing = pushing::push_until_interrupted(&stage);
+                kubeconfig::shown_while(&wire, paper, pushing).await
+            } else {
+                Ok(())
+            };
+            drop(stop);
+            kept
+        };
+        let ((), kept) = tokio::join!(updater, script);
+        kept.map(|()| stage.end())
     })
-}
-
-/// What a user would have said with flags and a registries file.
-fn settings(wire: &Wire) -> Settings {
-    let mut schedule = ScheduleSettings::new(Mode::Continuous, INTERVAL);
-    schedule.warmup = false;
-    schedule.start_spread = START_SPREAD;
-    let endpoints = (0..cast::REGISTRIES).map(|idx| EndpointSettings {
-        api_url: wire.registry_url(idx),
-        rate_max: None,
-        ..EndpointSettings::inferred(&wire.registry_host(idx))
-    });
-    let registry = RegistrySettings {
-        endpoints: endpoints.collect(),
-        interval: INTERVAL,
-        ..RegistrySettings::default()
-    };
-    Settings::new(schedule, registry)
 }

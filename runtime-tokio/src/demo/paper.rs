@@ -50,12 +50,21 @@ impl Paper {
         }
     }
 
+    /// Something else than standard output, plain.
+    #[cfg(test)]
+    pub(super) fn plain_to(out: impl io::Write + Send + 'static) -> Self {
+        Self {
+            has_colours: false,
+            out: Mutex::new(Box::new(out)),
+        }
+    }
+
     /// Writes one line made of pieces.
     pub(super) fn line(&self, pieces: &[(Ink, &str)]) {
         let mut text = String::new();
         for (ink, piece) in pieces {
             if self.has_colours && *ink != Ink::Plain && !piece.is_empty() {
-                text.push_str(&format!("\x1b[{}m{piece}\x1b[0m", ink.code()));
+                text.extend(["\x1b[", ink.code(), "m", piece, "\x1b[0m"]);
             } else {
                 text.push_str(piece);
             }
@@ -80,8 +89,14 @@ impl Paper {
 
     /// Writes that something is as expected, or not.
     pub(super) fn verdict(&self, holds: bool, pieces: &[(Ink, &str)]) {
-        let mark = if holds { (Ink::Green, "  ok    ") } else { (Ink::Red, "  FAILED  ") };
-        let line: Vec<_> = std::iter::once(mark).chain(pieces.iter().copied()).collect();
+        let mark = if holds {
+            (Ink::Green, "  ok      ")
+        } else {
+            (Ink::Red, "  FAILED  ")
+        };
+        let line: Vec<_> = std::iter::once(mark)
+            .chain(pieces.iter().copied())
+            .collect();
         self.line(&line);
     }
 

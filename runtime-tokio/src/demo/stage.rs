@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use image_updater_core::app::application::ANNOTATION_PREFIX;
 use image_updater_core::update::Reason;
 use image_updater_sim::wire::{SeenPatch, Wire, WireWorld};
 use serde_json::Value;
@@ -95,13 +96,17 @@ impl<'a> Stage<'a> {
             .await;
         let rows: Vec<Row> = self.wire.with_world(|world| {
             let told = self.chronicle.told();
-            let row = |one: &Expectation| Row {
-                holds: is_met(world, &told, one),
-                app: one.app.clone(),
-                image: self.cast.short(&one.image),
-                outcome: outcome(one, &told),
-                why: self.cast.short(&why(one, &told)),
-                patches: patches_of(world, &one.app),
+            let row = |one: &Expectation| {
+                let object = world.cluster.application(NAMESPACE, &one.app);
+                let why = why(one, &told, object.map(|object| &**object));
+                Row {
+                    holds: is_met(world, &told, one),
+                    app: one.app.clone(),
+                    image: self.cast.short(&one.image),
+                    outcome: outcome(one, &told),
+                    why: self.cast.short(&why),
+                    patches: patches_of(world, &one.app),
+                }
             };
             expectations.iter().map(row).collect()
         });
@@ -133,7 +138,10 @@ impl<'a> Stage<'a> {
             self.paper.line(&[(Ink::Green, &text)]);
             return true;
         }
-        let text = format!("{} of {n_all} expectations failed in {took}:", self.failed.len());
+        let text = format!(
+            "{} of {n_all} expectations failed in {took}:",
+            self.failed.len()
+        );
         self.paper.plain("");
         self.paper.line(&[(Ink::Red, &text)]);
         for failed in &self.failed {
@@ -144,7 +152,10 @@ impl<'a> Stage<'a> {
 
     fn show(&mut self, rows: &[Row]) {
         let width = |of: fn(&Row) -> &str| {
-            rows.iter().map(|row| of(row).chars().count()).max().unwrap_or_default()
+            rows.iter()
+                .map(|row| of(row).chars().count())
+                .max()
+                .unwrap_or_default()
         };
         let (app_width, image_width) = (width(|row| &row.app), width(|row| &row.image));
         let outcome_width = width(|row| &row.outcome);
@@ -156,7 +167,10 @@ impl<'a> Stage<'a> {
             let pieces = [
                 (Ink::Bold, app.as_str()),
                 (Ink::Plain, image.as_str()),
-                (if row.holds { Ink::Plain } else { Ink::Red }, outcome.as_str()),
+                (
+                    if row.holds { Ink::Plain } else { Ink::Red },
+                    outcome.as_str(),
+                ),
                 (Ink::Faint, row.why.as_str()),
             ];
             self.paper.verdict(row.holds, &pieces);
@@ -164,7 +178,8 @@ impl<'a> Stage<'a> {
             if !shown.contains(&row.app.as_str()) {
                 shown.push(&row.app);
                 for line in &row.patches {
-                    self.paper.line(&[(Ink::Faint, &format!("          {}", self.cast.short(line)))]);
+                    self.paper
+                        .line(&[(Ink::Faint, &format!("          {}", self.cast.short(line)))]);
                 }
             }
         }
@@ -210,43 +225,88 @@ fn outcome(expectation: &Expectation, told: &Told) -> String {
 }
 
 /// Why, as the updater tells it.
-fn why(expectation: &Expectation, told: &Told) -> String {
-    let Expectation { app, image, expected } = expectation;
-    let last = || told.reason(app, image).map(|reason| format!("{}: {reason}", reason.code()));
+fn why(expectation: &Expectation, told: &Told, object: Option<&Value>) -> String {
+    let Expectation {
+        app,
+        image,
+        expected,
+    } = expectation;
+    let last = || {
+        told.reason(app, image)
+            .map(|reason| format!("{}: {reason}", reason.code()))
+    };
+    let policy = policy(object, image);
     let told_by_updater = match expected {
         Expected::Runs(_) => match told.move_of(app, image) {
-            Some(Reason::Updated { counts, .. }) => Some(counts.to_string()),
+            Some(Reason::Updated { counts, .. }) => Some(format!("{policy}: {counts}")),
             Some(_) | None => last(),
         },
         Expected::Stays(_) => last(),
-        Expected::Refused(_) => {
-            told.refusals.get(app).map(|(code, text)| format!("{code}: {text}"))
-        }
+        Expected::Refused(_) => told
+            .refusals
+            .get(app)
+            .map(|(code, text)| format!("{code}: {text}")),
         Expected::Ignored => told.ignored.get(app).cloned(),
     };
     told_by_updater.unwrap_or_else(|| "the updater said nothing of it".to_owned())
 }
 
-/// The patches of an Application, one line per operation; the guard becomes a remark.
-pub(super) fn patches_of(world: &WireWorld, app: &str) -> Vec<String> {
-    let of_app = |patch: &&SeenPatch| patch.key.0 == NAMESPACE && patch.key.1 == app;
-    world.patches.iter().filter(of_app).flat_map(patch_lines).collect()
+/// Strategy and constraint of `image`, from the Application's annotations.
+fn policy(app: Option<&Value>, image: &str) -> String {
+    let annotation = |key: &str| {
+        let annotations = app.map(|app| &app["metadata"]["annotations"])?;
+        annotations[format!("{ANNOTATION_PREFIX}{key}")].as_str()
+    };
+    let entries = annotation("image-list").unwrap_or_default().split(',');
+    let mut entry = entries.filter_map(|entry| {
+        let (alias, rest) = entry.split_once('=')?;
+        Some((alias, rest.strip_prefix(image)?))
+    });
+    let (alias, constraint) = entry.next().unwrap_or_default();
+    let strategy = annotation(&format!("{alias}.update-strategy"))
+        .or_else(|| annotation("update-strategy"))
+        .unwrap_or("semver");
+    match constraint.strip_prefix(':') {
+        Some(constraint) => format!("{strategy} {constraint}"),
+        None => strategy.to_owned(),
+    }
 }
 
-fn patch_lines(patch: &SeenPatch) -> Vec<String> {
-    let operations = patch.operations.as_array().map(Vec::as_slice).unwrap_or_default();
+/// The patches of an Application, line by line.
+fn patches_of(world: &WireWorld, app: &str) -> Vec<String> {
+    let of_app = |patch: &&SeenPatch| patch.key.0 == NAMESPACE && patch.key.1 == app;
+    world
+        .patches
+        .iter()
+        .filter(of_app)
+        .flat_map(patch_lines)
+        .collect()
+}
+
+/// A patch, one line per operation; the guard becomes a remark.
+pub(super) fn patch_lines(patch: &SeenPatch) -> Vec<String> {
+    let Some(operations) = patch.operations.as_array() else {
+        // Somebody else's: the updater sends operations.
+        return vec![format!("merge patch {}", patch.operations)];
+    };
     let is_guard = |operation: &&Value| operation["path"] == "/metadata/resourceVersion";
     let guard = operations.iter().find(is_guard);
-    let version = guard.and_then(|guard| guard["value"].as_str()).unwrap_or("?");
+    let version = guard
+        .and_then(|guard| guard["value"].as_str())
+        .unwrap_or("?");
     let refused = match patch.status {
-        200 => String::new(),
-        status => format!(", answered with {status}"),
+        Some(200) => String::new(),
+        Some(status) => format!(", answered with {status}"),
+        None => ", not answered".to_owned(),
     };
     let head = format!("patch of version {version}{refused}");
-    let lines = operations.iter().filter(|operation| !is_guard(operation)).map(|operation| {
-        let word = |member: &str| operation[member].as_str().unwrap_or_default();
-        format!("  {} {} {}", word("op"), word("path"), operation["value"])
-    });
+    let lines = operations
+        .iter()
+        .filter(|operation| !is_guard(operation))
+        .map(|operation| {
+            let word = |member: &str| operation[member].as_str().unwrap_or_default();
+            format!("  {} {} {}", word("op"), word("path"), operation["value"])
+        });
     std::iter::once(head).chain(lines).collect()
 }
 
@@ -265,4 +325,61 @@ fn shortened(tag: &str) -> String {
 pub(super) fn seconds(duration: Duration) -> String {
     let tenths = duration.as_millis() / 100;
     format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use image_updater_fixtures::AppSpec;
+    use image_updater_sim::wire::WireWorld;
+
+    use super::*;
+    use crate::telemetry::Page;
+
+    #[test]
+    fn one_expectation_that_fails_fails_the_demo() {
+        let wire = Arc::new(Wire::start(WireWorld::new(3)).expect("loopback has free ports"));
+        let chronicle = Arc::new(Chronicle::new(Arc::clone(&wire)));
+        let page = Page::default();
+        let paper = Paper::plain_to(page.clone());
+        let mut stage = Stage::new(&wire, &chronicle, &paper, Cast::new(&wire));
+        stage.expect_fact(true, "water is wet");
+        stage.expect_fact(false, "pigs fly");
+        assert!(!stage.end());
+        let text = page.to_text();
+        assert!(
+            text.starts_with("  ok      water is wet\n  FAILED  pigs fly\n"),
+            "{text}"
+        );
+        assert!(text.contains("1 of 2 expectations failed in 0."), "{text}");
+        assert!(text.ends_with(":\n  pigs fly\n"), "{text}");
+    }
+
+    #[test]
+    fn a_policy_is_read_from_the_annotations_of_its_image() {
+        let app = AppSpec::helm(NAMESPACE, "web")
+            .image_with("r:1/org/web", "1", "~1")
+            .image("r:1/org/api", "1")
+            .annotation("api.update-strategy", "digest")
+            .to_json();
+        assert_eq!(policy(Some(&app), "r:1/org/web"), "semver ~1");
+        assert_eq!(policy(Some(&app), "r:1/org/api"), "digest");
+    }
+
+    #[test]
+    fn patches_are_shown_without_their_guard() {
+        let patch = SeenPatch {
+            number: 1,
+            key: (NAMESPACE.to_owned(), "web".to_owned()),
+            operations: serde_json::json!([
+                { "op": "replace", "path": "/metadata/resourceVersion", "value": "7" },
+                { "op": "add", "path": "/spec/a", "value": [1] },
+            ]),
+            status: Some(409),
+        };
+        let lines = patch_lines(&patch);
+        assert_eq!(
+            lines,
+            ["patch of version 7, answered with 409", "  add /spec/a [1]"]
+        );
+    }
 }
