@@ -45,6 +45,7 @@ pub mod input;
 pub mod keyed;
 pub mod patch;
 pub mod registry;
+pub mod rfc3339;
 pub mod schedule;
 pub mod secret;
 pub mod time;

@@ -3,7 +3,7 @@
 //!
 //! Everything that decides lives below, in rooms that know nothing of each other: `schedule` says who
 //! may start, `registry` looks up, `update` decides, `patch` writes. Only this module knows how one
-//! update goes through them (see [`run`] for its life cycle).
+//! update goes through them; the life cycle of a run stands in `run.rs`.
 
 mod apps;
 mod cluster;

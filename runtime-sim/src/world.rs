@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use image_updater_core::app::Application;
+use image_updater_core::rfc3339::Rfc3339;
 use image_updater_core::time::{Time, UnixTime};
 use image_updater_fixtures::registry::ImageSpec;
 use image_updater_fixtures::{AppSpec, Cluster, Registry, registry};
@@ -192,13 +193,13 @@ impl World {
 }
 
 fn push(registry: &mut Registry, name: &str, version: Version, created_s: i64) {
-    let created = registry::rfc3339(UnixTime::from_secs(created_s));
+    let created = Rfc3339(UnixTime::from_secs(created_s)).to_string();
     registry.push(name, &tag(version), &ImageSpec::created(created));
 }
 
 fn push_latest(registry: &mut Registry, name: &str, version: Version, created_s: i64) {
     // The label in the config differs per version, so that `latest` gets another digest.
-    let created = registry::rfc3339(UnixTime::from_secs(created_s));
+    let created = Rfc3339(UnixTime::from_secs(created_s)).to_string();
     let digest = registry.push(name, &tag(version), &ImageSpec::created(created));
     registry.point(name, "latest", &digest);
 }

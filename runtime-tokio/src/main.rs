@@ -3,10 +3,10 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use image_updater_core::time::UnixTime;
 use image_updater_tokio::args::{
     self, Environment, Invocation, LogSettings, Refusal, RegistryVariables,
 };
+use image_updater_tokio::clock::Clock;
 use image_updater_tokio::run;
 use image_updater_tokio::telemetry::{Level, Log, LogFormat};
 
@@ -86,19 +86,8 @@ fn log(settings: LogSettings) -> Log {
         format,
         with_colours,
     } = settings;
-    Log::to_process_streams(level, format, with_colours, wall_time)
-}
-
-/// The wall clock, for log lines.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "log lines carry the time of the machine"
-)]
-fn wall_time() -> UnixTime {
-    let since_epoch = std::time::SystemTime::now()
-        .duration_since(std::time::SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixTime::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
+    let clock = Clock::start();
+    Log::to_process_streams(level, format, with_colours, move || clock.now().wall)
 }
 
 /// Writes to standard output; a reader that went away is no failure.

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::base64;
-use super::date::parse_rfc3339;
 use super::digest::is_digest;
 use super::platform::PlatformKeySet;
+use crate::rfc3339;
 use crate::time::UnixTime;
 
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -324,7 +324,7 @@ pub(crate) fn read_config(body: &[u8]) -> Result<ImageConfig, Box<str>> {
         None => Err("the config holds no date `created`"),
         Some(Text::IsNot(_)) => Err("the config's `created` is no text"),
         Some(Text::Is(text)) => {
-            parse_rfc3339(&text).ok_or("the config's `created` is no RFC 3339 date")
+            rfc3339::parse(&text).ok_or("the config's `created` is no RFC 3339 date")
         }
     };
     Ok(ImageConfig {

@@ -17,7 +17,6 @@ pub mod conf;
 mod conf_yaml;
 pub mod credential;
 mod credentials;
-pub mod date;
 pub mod digest;
 mod draft;
 pub mod endpoint;

@@ -1,11 +1,11 @@
 //! Records as JSON objects, one per line.
 
+use image_updater_core::rfc3339::Rfc3339;
 use image_updater_core::time::UnixTime;
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::field::{Field, FieldValue};
 use super::level::Level;
-use super::timestamp::Rfc3339;
 
 /// Appends one object with `time`, `level`, `msg` and the fields.
 pub(super) fn append(

@@ -95,7 +95,8 @@ impl Log {
         if !self.is_enabled(level) {
             return;
         }
-        let at = (self.clock)();
+        // Lines carry whole seconds, as collectors of the Go program's lines expect.
+        let at = UnixTime::from_secs((self.clock)().as_secs());
         let sink = if level >= Level::Error {
             &self.loud
         } else {

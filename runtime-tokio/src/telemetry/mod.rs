@@ -12,11 +12,9 @@ mod log;
 mod narrator;
 mod page;
 mod text;
-mod timestamp;
 
 pub use field::{Field, FieldValue};
 pub use level::{Level, LogFormat, UnknownWord};
 pub use log::{Log, Sink};
 pub use narrator::Narrator;
 pub use page::Page;
-pub use timestamp::Rfc3339;

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
+use image_updater_core::rfc3339::Rfc3339;
 use image_updater_core::time::UnixTime;
 
 use super::field::{Field, FieldValue};
 use super::level::Level;
-use super::timestamp::Rfc3339;
 
 /// Bytes of one message or value that a line shows; the rest is counted.
 const SHOWN_BYTES_MAX: usize = 16 * 1024;

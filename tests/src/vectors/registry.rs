@@ -12,7 +12,6 @@ use image_updater_core::input::CredentialOutcome;
 use image_updater_core::keyed::Seed;
 use image_updater_core::registry::backoff::Backoff;
 use image_updater_core::registry::budget::RateBudget;
-use image_updater_core::registry::date::{parse_rfc3339, to_rfc3339};
 use image_updater_core::registry::endpoint::EndpointOrigin;
 use image_updater_core::registry::inspection::{Inspection, InspectionStep};
 use image_updater_core::registry::login::{Login, LoginContent, LoginError};
@@ -21,6 +20,7 @@ use image_updater_core::registry::{
     CredentialSource, EndpointSettings, EndpointTable, FactsKind, PlatformKeySet, Registry,
     RegistrySettings, TagFacts, WaiterId, base64, challenge, conf, link, token, url,
 };
+use image_updater_core::rfc3339::{self, Rfc3339};
 use image_updater_core::secret::Secret;
 use image_updater_core::time::{Now, Time, UnixTime};
 use serde_json::{Map, Value, json};
@@ -274,7 +274,8 @@ fn taginfo(input: &Value) -> Value {
                 return json!({"result": "skip", "fetches": fetches});
             }
             InspectionStep::Done(TagFacts::Usable { digest, created }) => {
-                let created = created.map_or("0001-01-01T00:00:00Z".into(), to_rfc3339);
+                let created =
+                    created.map_or("0001-01-01T00:00:00Z".into(), |at| Rfc3339(at).to_string());
                 return json!({
                     "result": "taginfo",
                     "created": created,
@@ -287,8 +288,8 @@ fn taginfo(input: &Value) -> Value {
 }
 
 fn created(input: &Value) -> Value {
-    match parse_rfc3339(text(&input["text"])) {
-        Some(time) => json!({"utc": to_rfc3339(time)}),
+    match rfc3339::parse(text(&input["text"])) {
+        Some(time) => json!({"utc": Rfc3339(time).to_string()}),
         None => json!({"error": true}),
     }
 }
@@ -363,11 +364,11 @@ fn token_response(case: &Case<'_>) -> Verdict {
         Ok(issued) => issued,
         Err(error) => return Verdict::from_bool(case.expect.get("error").is_some(), &error),
     };
-    let now = parse_rfc3339(text(&case.input["now"])).expect("a date");
+    let now = rfc3339::parse(text(&case.input["now"])).expect("a date");
     let lifetime = i64::try_from(issued.lifetime.as_nanos()).expect("a short life");
     let mut got = json!({
         "token": issued.token.reveal(),
-        "expires_at": to_rfc3339(UnixTime::from_nanos(now.as_nanos() + lifetime)),
+        "expires_at": Rfc3339(UnixTime::from_nanos(now.as_nanos() + lifetime)).to_string(),
     });
     if let Some(refresh_token) = &issued.refresh_token {
         got["stores_refresh_token"] = json!(refresh_token.reveal());

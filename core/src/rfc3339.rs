@@ -1,14 +1,14 @@
-//! Dates of image configurations: RFC 3339 to and from [`UnixTime`] (`registry.md` 8.3).
+//! RFC 3339 to and from [`UnixTime`]: dates of image configurations (`registry.md` 8.3), tokens, log lines.
 
 use alloc::format;
-use alloc::string::String;
+use core::fmt;
 
 use crate::time::UnixTime;
 
 /// Reads an RFC 3339 date: `T`, optional fraction behind `.` or `,`, and `Z` or `+hh:mm`.
 ///
 /// Digits beyond nanoseconds are cut off; dates outside 1677 to 2262 saturate.
-pub fn parse_rfc3339(text: &str) -> Option<UnixTime> {
+pub fn parse(text: &str) -> Option<UnixTime> {
     let bytes = text.as_bytes();
     let number = |from: usize, to: usize| -> Option<i64> {
         let digits = bytes.get(from..to)?;
@@ -68,19 +68,26 @@ pub fn parse_rfc3339(text: &str) -> Option<UnixTime> {
     ))
 }
 
-/// The date as RFC 3339 in UTC, with as many digits of fraction as are needed.
-pub fn to_rfc3339(time: UnixTime) -> String {
-    let secs = time.as_secs();
-    let nanos = time.as_nanos().rem_euclid(1_000_000_000);
-    let (days, rest) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
-    let (year, month, day) = civil_from_days(days);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    let fraction = if nanos == 0 {
-        String::new()
-    } else {
-        String::from(format!(".{nanos:09}").trim_end_matches('0'))
-    };
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+/// Shows a time in UTC, like `2026-11-23T18:05:09Z`, with as many digits of fraction as are needed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rfc3339(pub UnixTime);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secs = self.0.as_secs();
+        let nanos = self.0.as_nanos().rem_euclid(1_000_000_000);
+        let (days, rest) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
+        let (year, month, day) = civil_from_days(days);
+        let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        )?;
+        if nanos != 0 {
+            f.write_str(format!(".{nanos:09}").trim_end_matches('0'))?;
+        }
+        f.write_str("Z")
+    }
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -122,17 +129,59 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString as _;
+
     use super::*;
     use proptest::prelude::*;
 
     #[test]
+    fn times_are_shown_as_utc_dates() {
+        for (secs, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_164_800, "2024-02-29T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (-5_000_000_000, "1811-07-23T15:06:40Z"),
+        ] {
+            assert_eq!(
+                Rfc3339(UnixTime::from_secs(secs)).to_string(),
+                text,
+                "{secs} s"
+            );
+        }
+    }
+
+    #[test]
+    fn every_day_of_800_years_follows_the_one_before() {
+        let (mut year, mut month, mut day) = civil_from_days(-719_468);
+        for days in (1 - 719_468)..(2 * 146_097 - 719_468) {
+            let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let month_days = match month {
+                2 if is_leap => 29,
+                2 => 28,
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            (year, month, day) = match (month, day) {
+                (12, 31) => (year + 1, 1, 1),
+                (_, last) if last == month_days => (year, month + 1, 1),
+                _ => (year, month, day + 1),
+            };
+            assert_eq!(civil_from_days(days), (year, month, day), "day {days}");
+        }
+    }
+
+    #[test]
     fn dates_beyond_the_clock_saturate() {
         assert_eq!(
-            parse_rfc3339("0001-01-01T00:00:00Z"),
+            parse("0001-01-01T00:00:00Z"),
             Some(UnixTime::from_nanos(i64::MIN))
         );
         assert_eq!(
-            parse_rfc3339("9999-12-31T23:59:59.9Z"),
+            parse("9999-12-31T23:59:59.9Z"),
             Some(UnixTime::from_nanos(i64::MAX))
         );
     }
@@ -141,12 +190,12 @@ mod tests {
         #[test]
         fn a_written_date_reads_back(nanos in any::<i64>()) {
             let time = UnixTime::from_nanos(nanos);
-            prop_assert_eq!(parse_rfc3339(&to_rfc3339(time)), Some(time));
+            prop_assert_eq!(parse(&Rfc3339(time).to_string()), Some(time));
         }
 
         #[test]
         fn no_text_panics(text in "[0-9TZ:.,+é-]{0,40}") {
-            let _ = parse_rfc3339(&text);
+            let _ = parse(&text);
         }
     }
 }
