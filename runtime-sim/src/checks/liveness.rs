@@ -181,6 +181,11 @@ impl Liveness {
         } else {
             RUN_MAX
         };
+        // Whoever is in flight counts against the cap of its repository.
+        let slots = match self.options.per_repo_cap {
+            0 => slots,
+            cap => slots.min(cap),
+        };
         let queue = slow * apps.div_ceil(slots);
         let passes = match self.options.per_repo_cap {
             0 => 1,
