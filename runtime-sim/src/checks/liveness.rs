@@ -124,15 +124,14 @@ impl Liveness {
                 self.checks += 1;
                 self.count_start(now);
                 self.bypass(now, key)?;
-                let waiting = self
-                    .waiting
-                    .entry(key.clone())
-                    .or_insert_with(|| Waiting::from(now));
-                *waiting = Waiting {
-                    since: now,
-                    running: true,
-                    passed_by: BTreeMap::new(),
-                };
+                // What is deleted already, and not yet known to be, waits for nothing.
+                if let Some(waiting) = self.waiting.get_mut(key) {
+                    *waiting = Waiting {
+                        since: now,
+                        running: true,
+                        passed_by: BTreeMap::new(),
+                    };
+                }
             }
             Event::CheckFinished { key, .. } => {
                 if let Some(waiting) = self.waiting.get_mut(key) {
