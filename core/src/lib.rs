@@ -34,6 +34,7 @@
 extern crate alloc;
 
 pub mod app;
+mod bytes;
 pub mod config;
 pub mod effect;
 pub mod event;

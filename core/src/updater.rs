@@ -236,6 +236,8 @@ impl Updater {
                 break;
             }
         }
+        // The scheduler's last look may have ended a pass: that is told now, not with the next call.
+        self.drain_schedule();
         self.is_turn_due = budget == 0;
         if let Stage::ShuttingDown { .. } = self.stage
             && self.patches.in_flight() == 0
@@ -251,10 +253,7 @@ impl Updater {
             moved = true;
             self.on_registry(outcome);
         }
-        while let Some(event) = self.schedule.poll_event() {
-            moved = true;
-            self.events.push_back(Event::Schedule(event));
-        }
+        self.drain_schedule();
         while let Some(PatchOutcome::Stalled(op)) = self.patches.poll_outcome() {
             moved = true;
             self.events.push_back(Event::OperationStalled { op });
@@ -268,6 +267,12 @@ impl Updater {
             self.effects.push_back(effect);
         }
         moved
+    }
+
+    fn drain_schedule(&mut self) {
+        while let Some(event) = self.schedule.poll_event() {
+            self.events.push_back(Event::Schedule(event));
+        }
     }
 
     /// Goes on with runs and decides again, in the order of the line. True when something was done.

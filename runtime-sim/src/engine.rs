@@ -314,6 +314,8 @@ impl Engine {
         self.generation += 1;
         self.ops.clear();
         self.wake = None;
+        // A look at the changes that was under way belongs to the process that ended.
+        self.watch.polled = false;
         let seed =
             Entropy::new(self.options.seed ^ u64::from(self.generation), Stream::Core).bits();
         self.core = Updater::new(self.config.clone(), Seed(seed), self.clock());

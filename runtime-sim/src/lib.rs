@@ -4,6 +4,7 @@
 pub mod checks;
 pub mod engine;
 pub mod entropy;
+pub mod fleet;
 pub mod options;
 pub mod report;
 pub mod run;

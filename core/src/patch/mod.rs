@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::time::Duration;
 
+use crate::bytes;
 use crate::effect::{ApplicationPatch, ClusterEffect, Effect};
 use crate::id::{AppId, AppKey, OpId, OpIds};
 use crate::keyed::{Purpose, Seed};
@@ -235,6 +236,15 @@ impl Patches {
         let resumed = self.pausing.first().map(|(due, _)| *due);
         let unpaused = self.paused_until.filter(|_| !self.line.is_empty());
         overdue.chain(resumed).chain(unpaused).min()
+    }
+
+    /// Bytes, about.
+    pub fn footprint(&self) -> usize {
+        bytes::queue(&self.line)
+            + bytes::queue(&self.effects)
+            + bytes::queue(&self.outcomes)
+            + bytes::tree::<(Time, AppId), ()>(self.pausing.len())
+            + bytes::tree::<OpId, Flight>(self.in_flight.len())
     }
 
     /// Operations under way.

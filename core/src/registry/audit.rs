@@ -5,9 +5,11 @@ use alloc::string::String;
 
 use super::credentials::CredentialKey;
 use super::exchange::{Operation, Work};
-use super::job::Job;
-use super::repository::Repository;
+use super::job::{Job, JobId};
+use super::repository::{Repository, RepositoryId, RepositoryKey};
 use super::{Endpoint, Registry, RegistryFootprint};
+use crate::bytes;
+use crate::id::OpId;
 
 impl Registry {
     /// Bytes held, by what they are held for.
@@ -17,11 +19,20 @@ impl Registry {
             listings: self.listing_bytes,
             facts: self.facts.footprint(),
             rest: repositories
+                + bytes::tree::<RepositoryId, Repository>(self.repositories.len())
+                + bytes::tree::<RepositoryKey, RepositoryId>(self.repository_ids.len())
+                + bytes::tree::<u64, RepositoryId>(self.listing_order.len())
                 + self.endpoints.iter().count() * size_of::<Endpoint>()
-                + self.jobs.len() * size_of::<Job>()
-                + self.ops.len() * size_of::<Operation>()
+                + bytes::tree::<JobId, Job>(self.jobs.len())
+                + bytes::tree::<OpId, Operation>(self.ops.len())
+                + self.timers.footprint()
                 + self.credentials.len() * size_of::<CredentialKey>(),
         }
+    }
+
+    /// Room of the queues, which stays when they are empty.
+    pub fn queue_bytes(&self) -> usize {
+        bytes::queue(&self.outcomes) + bytes::queue(&self.cancels) + bytes::queue(&self.reads)
     }
 
     /// Counts everything anew and names the first counter that is wrong (S16).

@@ -165,6 +165,10 @@ impl ListingBuilder {
             .enumerate()
             .map(|(place, name)| (name, place))
             .collect();
+        // Most registries list in order: then nothing is there twice, and there is nothing to sort.
+        if order.is_sorted_by(|one, other| one.0 < other.0) {
+            return;
+        }
         order.sort_unstable();
         let mut repeated: Vec<usize> = order
             .windows(2)

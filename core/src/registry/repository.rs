@@ -132,9 +132,10 @@ impl Repository {
         }
     }
 
+    /// Bytes that it owns beside its own record.
     pub(super) fn footprint(&self) -> usize {
-        size_of::<Self>()
-            + self.key.name.len()
+        // Its name stands once here and once in the index by name.
+        2 * self.key.name.len()
             + self.waiters.capacity() * size_of::<WaiterId>()
             + self.token_waiters.capacity() * size_of::<JobId>()
             + self.token.as_ref().map_or(0, |token| {

@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use super::endpoint::EndpointId;
 use super::job::JobId;
 use super::repository::RepositoryId;
+use crate::bytes;
 use crate::id::OpId;
 use crate::time::Time;
 
@@ -48,6 +49,12 @@ impl Timers {
             self.disarm(timer);
             timer
         })
+    }
+
+    /// Bytes, about.
+    pub(super) fn footprint(&self) -> usize {
+        bytes::tree::<(Time, Timer), ()>(self.by_time.len())
+            + bytes::tree::<Timer, Time>(self.by_owner.len())
     }
 
     pub(super) fn next(&self) -> Option<Time> {

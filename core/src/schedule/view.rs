@@ -2,10 +2,10 @@
 
 use alloc::sync::Arc;
 
+use crate::bytes;
 use crate::id::AppKey;
 use crate::schedule::entry::{Entry, Holding, Phase, Standing};
 use crate::schedule::machine::Schedule;
-use crate::schedule::pass::ScheduleEvent;
 use crate::schedule::policy::History;
 use crate::schedule::stage::Stage;
 use crate::time::Time;
@@ -89,21 +89,17 @@ impl Schedule {
         }
     }
 
-    /// Bytes of state, about: what stands in the maps with half as much again for their slack.
+    /// Bytes of state, about.
     pub fn footprint(&self) -> usize {
         let keys: usize = self
             .apps
             .keys()
             .map(|key| size_of::<AppKey>() + 16 + key.name.len() + key.namespace.len())
             .sum();
-        let nodes = self.apps.len() * size_of::<(Arc<AppKey>, Entry)>()
-            + self.timers.len() * size_of::<(Time, Arc<AppKey>)>()
-            + self.tickets.len() * size_of::<(u64, Arc<AppKey>)>();
-        size_of::<Self>()
-            + keys
-            + nodes * 3 / 2
+        keys + bytes::tree::<Arc<AppKey>, Entry>(self.apps.len())
+            + bytes::tree::<(Time, Arc<AppKey>), ()>(self.timers.len())
+            + bytes::tree::<u64, Arc<AppKey>>(self.tickets.len())
             + self.line.footprint()
-            + self.events.capacity() * size_of::<ScheduleEvent>()
     }
 
     fn live(&self, key: &AppKey) -> Option<&Entry> {

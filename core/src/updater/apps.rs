@@ -8,6 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::app::{Application, IgnoreReason};
+use crate::bytes;
 use crate::explain::{ImageReport, LastRun};
 use crate::id::{AppId, AppKey};
 use crate::registry::RepositoryId;
@@ -21,6 +22,8 @@ pub(super) struct Entry {
     pub(super) app: Application,
     /// Why it takes no part, or `None` when it does.
     pub(super) ignored: Option<IgnoreReason>,
+    /// How often its annotations changed: what was looked up for older ones is no ground to write on.
+    pub(super) revision: u32,
     /// The repositories of its images, sorted, each once.
     pub(super) repositories: Box<[RepositoryId]>,
     /// The run under way, at most one (S1).
@@ -42,7 +45,8 @@ pub(super) struct Entry {
 /// All Applications.
 #[derive(Debug, Default)]
 pub(super) struct Apps {
-    entries: BTreeMap<AppId, Entry>,
+    /// Boxed: a place in a tree that is not in use costs a pointer.
+    entries: BTreeMap<AppId, Box<Entry>>,
     by_key: BTreeMap<AppKey, AppId>,
     users: BTreeMap<RepositoryId, BTreeSet<AppId>>,
     next_id: u64,
@@ -57,15 +61,15 @@ impl Apps {
     }
 
     pub(super) fn entry(&self, id: AppId) -> Option<&Entry> {
-        self.entries.get(&id)
+        self.entries.get(&id).map(|entry| &**entry)
     }
 
     pub(super) fn entry_mut(&mut self, id: AppId) -> Option<&mut Entry> {
-        self.entries.get_mut(&id)
+        self.entries.get_mut(&id).map(|entry| &mut **entry)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (AppId, &Entry)> {
-        self.entries.iter().map(|(id, entry)| (*id, entry))
+        self.entries.iter().map(|(id, entry)| (*id, &**entry))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -81,6 +85,7 @@ impl Apps {
         let entry = Entry {
             app,
             ignored: None,
+            revision: 0,
             repositories: Box::default(),
             run: None,
             in_line: false,
@@ -90,12 +95,12 @@ impl Apps {
             last_run: None,
             seen: self.generation,
         };
-        self.entries.insert(id, entry);
+        self.entries.insert(id, Box::new(entry));
         id
     }
 
     /// Removes an Application with everything that mentions it.
-    pub(super) fn remove(&mut self, id: AppId) -> Option<Entry> {
+    pub(super) fn remove(&mut self, id: AppId) -> Option<Box<Entry>> {
         let entry = self.entries.remove(&id)?;
         self.by_key.remove(&entry.app.key);
         for repository in &entry.repositories {
@@ -167,10 +172,17 @@ impl Apps {
         self.users.len()
     }
 
-    /// Bytes of the index from repository to users, about.
-    pub(super) fn users_bytes(&self) -> usize {
-        let users: usize = self.users.values().map(BTreeSet::len).sum();
-        users * size_of::<AppId>() + self.users.len() * size_of::<(RepositoryId, BTreeSet<AppId>)>()
+    /// Bytes of the three indexes, about; what the records own is not counted.
+    pub(super) fn index_bytes(&self) -> usize {
+        let keys = self.by_key.keys();
+        let texts: usize = keys.map(|key| key.namespace.len() + key.name.len()).sum();
+        let users = self.users.values();
+        let users: usize = users.map(|set| bytes::tree::<AppId, ()>(set.len())).sum();
+        bytes::tree::<AppId, Box<Entry>>(self.entries.len())
+            + bytes::tree::<AppKey, AppId>(self.by_key.len())
+            + texts
+            + bytes::tree::<RepositoryId, BTreeSet<AppId>>(self.users.len())
+            + users
     }
 
     /// The users of `repository`, in the order in which they were met.

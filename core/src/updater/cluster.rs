@@ -98,6 +98,9 @@ impl Updater {
             self.events
                 .push_back(Event::ApplicationMalformed { key, problems });
         }
+        if app.annotations != entry.app.annotations {
+            entry.revision = entry.revision.wrapping_add(1);
+        }
         entry.app = app;
         self.admit(id, false);
     }

@@ -121,6 +121,7 @@ impl Updater {
             Some(run) => match (run.phase, plan) {
                 (Phase::Listings | Phase::Slot | Phase::Facts, Some(plan)) => {
                     run.plan = plan;
+                    run.revision = entry.revision;
                     self.look_up(id);
                 }
                 (Phase::Listings, None) => {}
@@ -166,6 +167,7 @@ impl Updater {
             deadline,
             phase: Phase::Listings,
             plan,
+            revision: entry.revision,
             lookups: Vec::new(),
             has_slot: kind.is_scheduled(),
             draft: None,
@@ -175,8 +177,8 @@ impl Updater {
         self.look_up(id);
     }
 
-    /// Asks for the listings of all images of the run's plan.
-    fn look_up(&mut self, id: AppId) {
+    /// Asks for the listings of all images of the run's plan. What was to be written is void.
+    pub(super) fn look_up(&mut self, id: AppId) {
         let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) else {
             return;
         };
@@ -192,6 +194,7 @@ impl Updater {
         };
         run.plan = plan;
         run.lookups = lookups;
+        run.draft = None;
         run.phase = Phase::Listings;
         if run.awaits_listing() {
             // Whoever waits for what is shared holds no slot.

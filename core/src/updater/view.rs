@@ -5,12 +5,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
-use super::Updater;
-use super::run::Phase;
+use super::run::{Phase, Run};
+use super::{Leaving, Updater};
 use crate::app::unknown_keys;
+use crate::bytes;
 use crate::explain::{Explanation, ImageReport};
-use crate::id::AppKey;
+use crate::id::{AppId, AppKey};
 use crate::keyed::fnv1a;
+use crate::time::Time;
 
 /// Counts since the start. Not part of the state that decides.
 #[derive(Debug, Default)]
@@ -54,7 +56,8 @@ pub struct Stats {
     pub clock_regressions: u64,
 }
 
-/// Bytes of state, by what they are for; allocator overhead not counted.
+/// Bytes of state, by what they are for, as they are asked of the allocator; what it adds is not
+/// counted. Places of collections that are not in use are estimated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Footprint {
     /// Records, explanations and scheduling state of applications.
@@ -63,12 +66,14 @@ pub struct Footprint {
     pub listings: usize,
     /// Everything else of registries: repositories, facts, tokens.
     pub registry: usize,
+    /// What waits to be done or to be read, and the room that was once needed for it.
+    pub queues: usize,
 }
 
 impl Footprint {
     /// All of it.
     pub const fn total(&self) -> usize {
-        self.applications + self.listings + self.registry
+        self.applications + self.listings + self.registry + self.queues
     }
 }
 
@@ -133,17 +138,22 @@ impl Updater {
                     + entry.app.heap_bytes()
                     + size_of_val(&*entry.repositories)
                     + reports(&entry.reports)
-                    // The key once more, in the index by key.
-                    + entry.app.key.namespace.len()
-                    + entry.app.key.name.len()
-                    + size_of::<AppKey>()
+                    + entry.refusal.as_deref().map_or(0, size_of_val)
+                    + entry.run.as_deref().map_or(0, Run::bytes)
             })
             .sum();
         let registry = self.registry.footprint();
         Footprint {
-            applications: entries + self.apps.users_bytes() + self.schedule.footprint(),
+            applications: entries + self.apps.index_bytes() + self.schedule.footprint(),
             listings: registry.listings,
             registry: registry.facts + registry.rest,
+            queues: bytes::queue(&self.effects)
+                + bytes::queue(&self.events)
+                + bytes::queue(&self.line)
+                + bytes::tree::<(Time, AppId), ()>(self.deadlines.len())
+                + bytes::tree::<AppId, Leaving>(self.leaving.len())
+                + self.patches.footprint()
+                + self.registry.queue_bytes(),
         }
     }
 

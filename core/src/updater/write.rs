@@ -8,7 +8,7 @@ use crate::event::{Event, RunEnd};
 use crate::id::{AppId, OpId};
 use crate::input::{PatchOutcome, ReadOutcome};
 use crate::patch::FlightKind;
-use crate::update::{Counters, WriteBack};
+use crate::update::{Counters, Plan, WriteBack};
 
 impl Updater {
     /// Sends patches while there is room. True when something was sent.
@@ -65,8 +65,24 @@ impl Updater {
             });
     }
 
-    /// Decides anew, because the record has changed since. False when the run ended with that.
+    /// Decides anew, because the record has changed since. False when nothing is to be sent now: the run
+    /// ended with that, or looks up what the record asks for now.
     fn redraft(&mut self, id: AppId, attempts: Attempts) -> bool {
+        let Some(entry) = self.apps.entry_mut(id) else {
+            return false;
+        };
+        let Some(run) = entry.run.as_mut() else {
+            return false;
+        };
+        let plan = Plan::of(&entry.app, &self.config.runtime_platform);
+        let is_answered = run.answers(&plan, entry.revision);
+        run.plan = plan;
+        run.revision = entry.revision;
+        if !is_answered {
+            // Other annotations ask for other look-ups: the run begins anew.
+            self.look_up(id);
+            return false;
+        }
         let Some(decision) = self.decide(id) else {
             return false;
         };

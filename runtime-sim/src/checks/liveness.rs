@@ -124,15 +124,14 @@ impl Liveness {
                 self.checks += 1;
                 self.count_start(now);
                 self.bypass(now, key)?;
-                let waiting = self
-                    .waiting
-                    .entry(key.clone())
-                    .or_insert_with(|| Waiting::from(now));
-                *waiting = Waiting {
-                    since: now,
-                    running: true,
-                    passed_by: BTreeMap::new(),
-                };
+                // What is deleted already, and not yet known to be, waits for nothing.
+                if let Some(waiting) = self.waiting.get_mut(key) {
+                    *waiting = Waiting {
+                        since: now,
+                        running: true,
+                        passed_by: BTreeMap::new(),
+                    };
+                }
             }
             Event::CheckFinished { key, .. } => {
                 if let Some(waiting) = self.waiting.get_mut(key) {
@@ -180,6 +179,11 @@ impl Liveness {
             Duration::from_secs(2)
         } else {
             RUN_MAX
+        };
+        // Whoever is in flight counts against the cap of its repository.
+        let slots = match self.options.per_repo_cap {
+            0 => slots,
+            cap => slots.min(cap),
         };
         let queue = slow * apps.div_ceil(slots);
         let passes = match self.options.per_repo_cap {
