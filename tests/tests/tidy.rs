@@ -11,6 +11,11 @@ use toml::{Table, Value};
 /// The core's dependencies: name, features beside the default ones (which are off), and why it may be there.
 const CORE_DEPENDENCIES: &[(&str, &[&str], &str)] = &[
     (
+        "base64",
+        &["alloc"],
+        "credentials and signed manifests; pure computation, in the tree already",
+    ),
+    (
         "regex",
         &[
             "perf-dfa",

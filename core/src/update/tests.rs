@@ -438,6 +438,34 @@ proptest! {
     }
 
     #[test]
+    fn rolling_out_what_is_written_settles(
+        list in prop::collection::vec(entries(), 0..5),
+        manifests in prop::collection::vec(prop::sample::select(LIVE), 0..5),
+        entries in prop::collection::vec(prop::sample::select(LIVE), 0..4),
+        tags in prop::collection::vec(prop::sample::select(TAGS), 0..5),
+    ) {
+        let annotations = json!({
+            "image-list": list.join(","),
+            "a.kustomize.image-name": "x/a",
+            "e.kustomize.image-name": "r.io/x/a",
+            "f.kustomize.image-name": "y",
+        });
+        let mut document = kustomize_document(&annotations, &[], &entries);
+        let tags = Tags::named(&tags);
+        let mut writes = Vec::new();
+        loop {
+            document["status"]["summary"]["images"] = json!(rendered(&manifests, &document));
+            let decision = run(&read(document.clone()), &tags);
+            if decision.write == WriteBack::None {
+                break;
+            }
+            patch(&mut document, &decision);
+            writes.push(decision.write);
+            prop_assert!(writes.len() <= list.len() + 1, "{:?}", writes);
+        }
+    }
+
+    #[test]
     fn nothing_that_can_be_written_makes_a_decision_panic(
         list in ".{0,60}", live in ".{0,20}", constraint in "[-=<>~^0-9.*x |]{0,12}",
         tags in prop::collection::vec(".{0,8}", 0..4),
@@ -448,6 +476,31 @@ proptest! {
         let decision = run(&app, &Tags::named(&names));
         prop_assert!(decision.counters.n_applications == 1);
     }
+}
+
+/// The images that run when Argo CD has synchronised the document.
+fn rendered(manifests: &[&str], document: &Value) -> Vec<String> {
+    let images = &document["spec"]["source"]["kustomize"]["images"];
+    let entries: Vec<&str> = images
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let replace = |text: &&str| {
+        let image = Image::parse(text);
+        let new = entries.iter().find_map(|entry| {
+            let (left, new) = entry.split_once('=').unwrap_or((entry, entry));
+            Image::parse(left).is_same_repository(&image).then_some(new)
+        });
+        let new = new.map_or_else(|| image.full_name_with_tag(), String::from);
+        if Image::parse(&new).tag.is_none() {
+            format!("{new}:{}", image.tag_name())
+        } else {
+            new
+        }
+    };
+    manifests.iter().map(replace).collect()
 }
 
 /// True when the entry is the image's: it names it by its path or target, and keeps the target that it has.
