@@ -119,6 +119,27 @@ fn core_knows_no_operating_system() {
 }
 
 #[test]
+fn property_tests_of_the_core_run_the_same_cases_in_every_build() {
+    let sources = rust_files().filter(|path| path.starts_with("core/src"));
+    complain(
+        "a property test takes its setting from core/src/fixed_cases.rs",
+        sources,
+        |_, text| {
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            let is_fixed = |at: usize| {
+                let next = lines.get(at + 1).copied().unwrap_or_default();
+                next.starts_with("#![proptest_config(config(") && text.contains("fixed_cases::")
+            };
+            let blocks = lines.iter().enumerate();
+            blocks
+                .filter(|(at, line)| **line == "proptest! {" && !is_fixed(*at))
+                .map(|(at, _)| at + 1)
+                .collect()
+        },
+    );
+}
+
+#[test]
 fn core_depends_on_what_is_listed_here_and_why() {
     let workspace = table(&root().join("Cargo.toml"));
     let shared = workspace["workspace"]["dependencies"]
