@@ -294,9 +294,12 @@ mod tests {
         let written = Written {
             image: &image,
             replaced: None,
-            claim_of: &|image| match image.is_same_repository(&other) {
-                true => Claim::Target,
-                false => Claim::Free,
+            claim_of: &|image| {
+                if image.is_same_repository(&other) {
+                    Claim::Target
+                } else {
+                    Claim::Free
+                }
             },
         };
         assert!(put(&mut entries, written));
