@@ -39,6 +39,8 @@ pub mod config;
 pub mod effect;
 pub mod event;
 pub mod explain;
+#[cfg(test)]
+mod fixed_cases;
 pub mod http;
 pub mod id;
 pub mod image;

@@ -134,6 +134,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    use crate::fixed_cases::{CASES, config};
+
     #[test]
     fn times_are_shown_as_utc_dates() {
         for (secs, text) in [
@@ -187,6 +189,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn a_written_date_reads_back(nanos in any::<i64>()) {
             let time = UnixTime::from_nanos(nanos);

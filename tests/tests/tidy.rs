@@ -11,6 +11,11 @@ use toml::{Table, Value};
 /// The core's dependencies: name, features beside the default ones (which are off), and why it may be there.
 const CORE_DEPENDENCIES: &[(&str, &[&str], &str)] = &[
     (
+        "base64",
+        &["alloc"],
+        "credentials and signed manifests; pure computation, in the tree already",
+    ),
+    (
         "regex",
         &[
             "perf-dfa",
@@ -111,6 +116,27 @@ fn core_knows_no_operating_system() {
         });
         lines
     });
+}
+
+#[test]
+fn property_tests_of_the_core_run_the_same_cases_in_every_build() {
+    let sources = rust_files().filter(|path| path.starts_with("core/src"));
+    complain(
+        "a property test takes its setting from core/src/fixed_cases.rs",
+        sources,
+        |_, text| {
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            let is_fixed = |at: usize| {
+                let next = lines.get(at + 1).copied().unwrap_or_default();
+                next.starts_with("#![proptest_config(config(") && text.contains("fixed_cases::")
+            };
+            let blocks = lines.iter().enumerate();
+            blocks
+                .filter(|(at, line)| **line == "proptest! {" && !is_fixed(*at))
+                .map(|(at, _)| at + 1)
+                .collect()
+        },
+    );
 }
 
 #[test]

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use super::application::{ANNOTATION_PREFIX, Application, Source, Sources};
 use super::object::tests::{read, real};
+use crate::fixed_cases::{CASES, config};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(config(CASES))]
 
     #[test]
     fn any_document_is_answered(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {

@@ -344,6 +344,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    use crate::fixed_cases::{CASES, config};
+
     #[test]
     fn image_goes_before_application_and_empty_is_not_set() {
         let strategy = |pairs: &[(&str, &str)]| resolve(pairs).strategy;
@@ -416,6 +418,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn any_values_are_answered(values in prop::collection::vec(".{0,24}", 18)) {
             let keys = [

@@ -401,6 +401,8 @@ mod tests {
     use alloc::collections::BTreeMap;
     use proptest::prelude::*;
 
+    use crate::fixed_cases::{CASES, config};
+
     #[test]
     fn requirements_hold_as_the_api_server_says() {
         let labels = "team=x env=prod n=5";
@@ -449,6 +451,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn any_text_is_answered(text in "[a-c0-9=!(),<> \\-/.ä]{0,24}|(a|b|in|notin|,|=|!|\\(|\\)| ){0,12}|.{0,12}") {
             match LabelSelector::parse(&text) {

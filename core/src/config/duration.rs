@@ -244,6 +244,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fixed_cases::{CASES, config};
 
     #[test]
     fn groups_add_up_in_any_order_with_any_sign() {
@@ -332,6 +333,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn canonical_text_reads_back(nanos: i64) {
             let duration = GoDuration::from_nanos(nanos);

@@ -163,6 +163,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fixed_cases::{CASES, config};
 
     #[test]
     fn star_and_question_mark_stop_at_a_slash() {
@@ -212,6 +213,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn any_pattern_is_read_or_refused(pattern in "[a*?\\[\\]^\\\\-]{0,10}|\\PC{0,8}", name in "\\PC{0,8}") {
             if let Ok(glob) = Glob::parse(&pattern) {

@@ -335,6 +335,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fixed_cases::{CASES, config};
 
     #[test]
     fn host_is_told_from_path_alike_for_tags_and_constraints() {
@@ -409,6 +410,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn any_text_is_read(text in "\\PC{0,40}") {
             let image = Image::parse(&text);

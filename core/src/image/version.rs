@@ -154,6 +154,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fixed_cases::{CASES, config};
 
     #[test]
     fn versions_are_told_from_other_texts() {
@@ -194,6 +195,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn order_is_total_and_agrees_with_equality(a in text(), b in text(), c in text()) {
             let (Some(a), Some(b), Some(c)) = (Version::parse(&a), Version::parse(&b), Version::parse(&c)) else {

@@ -1,71 +1,40 @@
-//! Base64 as credentials and signed manifests use it: both alphabets, padding optional.
+//! Base64 as credentials and signed manifests use it: both alphabets, padding whole or absent.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+use base64::alphabet;
+use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
+
+const PADDED: GeneralPurpose = reader(DecodePaddingMode::RequireCanonical);
+const BARE: GeneralPurpose = reader(DecodePaddingMode::RequireNone);
 
 /// Encodes with the standard alphabet and padding, as `Authorization: Basic` wants it.
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word = u32::from_be_bytes([
-            0,
-            chunk[0],
-            chunk.get(1).copied().unwrap_or(0),
-            chunk.get(2).copied().unwrap_or(0),
-        ]);
-        for place in 0..4_usize {
-            if place > chunk.len() {
-                text.push('=');
-            } else {
-                let index = (word >> (18 - 6 * place)) & 0x3f;
-                text.push(char::from(ALPHABET[index as usize]));
-            }
-        }
-    }
-    text
+    STANDARD.encode(bytes)
 }
 
 /// Decodes either alphabet, with or without padding; CR and LF are ignored
 /// (`registry.md` 4.3). `None` for anything else.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut digits = Vec::with_capacity(text.len());
-    let mut n_padding = 0_usize;
-    for byte in text.bytes() {
-        match byte {
-            b'\r' | b'\n' => {}
-            b'=' => n_padding += 1,
-            _ if n_padding > 0 => return None,
-            _ => digits.push(digit(byte)?),
-        }
-    }
-    if digits.len() % 4 == 1 || n_padding > 2 {
-        return None;
-    }
-    if n_padding > 0 && !(digits.len() + n_padding).is_multiple_of(4) {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
-    for chunk in digits.chunks(4) {
-        let mut word = 0_u32;
-        for place in 0..4 {
-            word = (word << 6) | u32::from(chunk.get(place).copied().unwrap_or(0));
-        }
-        bytes.extend_from_slice(&word.to_be_bytes()[1..chunk.len()]);
-    }
-    Some(bytes)
+    let standard = |byte: u8| match byte {
+        b'\r' | b'\n' => None,
+        b'-' => Some(b'+'),
+        b'_' => Some(b'/'),
+        _ => Some(byte),
+    };
+    let digits: Vec<u8> = text.bytes().filter_map(standard).collect();
+    let reader = if digits.ends_with(b"=") { PADDED } else { BARE };
+    reader.decode(digits).ok()
 }
 
-fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
-    }
+/// Writers that leave something in the bits behind the last byte are read all the same.
+const fn reader(padding: DecodePaddingMode) -> GeneralPurpose {
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(padding)
+        .with_decode_allow_trailing_bits(true);
+    GeneralPurpose::new(&alphabet::STANDARD, config)
 }
 
 #[cfg(test)]
@@ -89,8 +58,10 @@ mod tests {
             decode("Zm9vOj4-Pj8_Pw==").as_deref(),
             Some(&b"foo:>>>???"[..])
         );
+        assert_eq!(decode("Zh==").as_deref(), Some(&b"f"[..]));
+        assert_eq!(decode("Zg=\r\n=").as_deref(), Some(&b"f"[..]));
         assert_eq!(decode("Zm9v\nOmJhcg").as_deref(), Some(&b"foo:bar"[..]));
-        for bad in ["%%%", "A", "Zm9v=", "Zm=v", "Zg==="] {
+        for bad in ["%%%", "A", "Zm9v=", "Zm=v", "Zg===", "Zg=", "=", " "] {
             assert_eq!(decode(bad), None, "{bad}");
         }
     }

@@ -120,6 +120,8 @@ mod tests {
     use alloc::vec;
     use proptest::prelude::*;
 
+    use crate::fixed_cases::{CASES, config};
+
     #[test]
     fn several_challenges_on_one_line_are_all_read() {
         let schemes = |line: &str| -> Vec<String> {
@@ -151,6 +153,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn no_header_panics(line in "[A-Za-z=\",\\\\ é;]{0,80}") {
             drop(parse(core::iter::once(line.as_str())));

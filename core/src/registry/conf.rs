@@ -43,6 +43,15 @@ pub struct RegistryEntry {
 }
 
 impl RegistryEntry {
+    fn to_names(&self) -> EndpointNames<'_> {
+        EndpointNames {
+            name: &self.name,
+            api_url: &self.api_url,
+            prefix: &self.prefix,
+            is_default: self.is_default,
+        }
+    }
+
     /// The entry as the registry room takes it.
     pub fn to_settings(&self) -> EndpointSettings {
         let credentials = CredentialReference::parse(&self.credentials, RegistryPrefix::Optional);
@@ -61,6 +70,68 @@ impl RegistryEntry {
             is_default: self.is_default,
         }
     }
+}
+
+/// What tells one endpoint from another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EndpointNames<'a> {
+    pub(super) name: &'a str,
+    pub(super) api_url: &'a str,
+    pub(super) prefix: &'a str,
+    pub(super) is_default: bool,
+}
+
+/// What of the endpoints is missing, and what stands twice (`registry.md` 2.5, D-38).
+pub(super) fn check_endpoints<'a>(
+    endpoints: impl Iterator<Item = EndpointNames<'a>>,
+) -> Vec<ConfProblem> {
+    let mut problems = Vec::new();
+    let mut by_prefix: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut default: Option<&str> = None;
+    for (place, endpoint) in endpoints.enumerate() {
+        let mut add = |kind, detail: String| problems.push(ConfProblem::new(kind, detail));
+        let EndpointNames {
+            name,
+            api_url,
+            prefix,
+            is_default,
+        } = endpoint;
+        let place = place + 1;
+        if name.is_empty() {
+            let detail = format!("registry name is missing for entry {place}");
+            add(ConfProblemKind::MissingName, detail);
+        }
+        if api_url.is_empty() {
+            let detail = format!("API URL must be specified for registry {name}");
+            add(ConfProblemKind::MissingApiUrl, detail);
+        } else if url::split(api_url).is_none_or(|parts| !parts.query.is_empty()) {
+            let detail = format!("API URL {api_url:?} of registry {name} is no http or https URL");
+            add(ConfProblemKind::InvalidApiUrl, detail);
+        }
+        match by_prefix.insert(prefix, name) {
+            Some(first) if prefix.is_empty() => {
+                let detail = format!(
+                    "there must be only one registry without prefix: {name} has none, and there already is {first}"
+                );
+                add(ConfProblemKind::MultipleWithoutPrefix, detail);
+            }
+            Some(first) => {
+                let detail = format!("prefix {prefix} of {name} is that of {first} already");
+                add(ConfProblemKind::DuplicatePrefix, detail);
+            }
+            None => {}
+        }
+        if is_default {
+            if let Some(first) = default {
+                let detail = format!(
+                    "cannot set registry {prefix} as default: {first} is the default already"
+                );
+                add(ConfProblemKind::SecondDefault, detail);
+            }
+            default = default.or(Some(prefix));
+        }
+    }
+    problems
 }
 
 /// Reads the text of a `registries.conf`. Only its first document counts; an empty one is no entry.
@@ -92,7 +163,7 @@ pub fn parse(text: &str) -> Result<Vec<RegistryEntry>, ConfError> {
             }
         }
     }
-    check_names(&entries, &mut problems);
+    problems.extend(check_endpoints(entries.iter().map(RegistryEntry::to_names)));
     if problems.is_empty() {
         Ok(entries)
     } else {
@@ -314,57 +385,6 @@ fn read_field(entry: &mut RegistryEntry, key: &str, scalar: &ConfScalar) -> Fiel
         _ => return Err((ConfProblemKind::UnknownKey, format!("unknown key {key:?}"))),
     }
     Ok(())
-}
-
-/// What must be there, and what may stand once.
-fn check_names(entries: &[RegistryEntry], problems: &mut Vec<ConfProblem>) {
-    let mut by_prefix: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut default: Option<&str> = None;
-    for (place, entry) in entries.iter().enumerate() {
-        let mut add = |kind, detail: String| problems.push(ConfProblem::new(kind, detail));
-        let place = place + 1;
-        let name = entry.name.as_str();
-        if name.is_empty() {
-            let detail = format!("registry name is missing for entry {place}");
-            add(ConfProblemKind::MissingName, detail);
-        }
-        if entry.api_url.is_empty() {
-            let detail = format!("API URL must be specified for registry {name}");
-            add(ConfProblemKind::MissingApiUrl, detail);
-        } else if url::split(&entry.api_url).is_none_or(|parts| !parts.query.is_empty()) {
-            let detail = format!(
-                "API URL {:?} of registry {name} is no http or https URL",
-                entry.api_url
-            );
-            add(ConfProblemKind::InvalidApiUrl, detail);
-        }
-        match by_prefix.insert(&entry.prefix, name) {
-            Some(first) if entry.prefix.is_empty() => {
-                let detail = format!(
-                    "there must be only one registry without prefix: {name} has none, and there already is {first}"
-                );
-                add(ConfProblemKind::MultipleWithoutPrefix, detail);
-            }
-            Some(first) => {
-                let detail = format!(
-                    "prefix {} of {name} is that of {first} already",
-                    entry.prefix
-                );
-                add(ConfProblemKind::DuplicatePrefix, detail);
-            }
-            None => {}
-        }
-        if entry.is_default {
-            if let Some(first) = default {
-                let detail = format!(
-                    "cannot set registry {} as default: {first} is the default already",
-                    entry.prefix
-                );
-                add(ConfProblemKind::SecondDefault, detail);
-            }
-            default = default.or(Some(&entry.prefix));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -233,6 +233,8 @@ mod tests {
     use alloc::string::{String, ToString as _};
     use proptest::prelude::*;
 
+    use crate::fixed_cases::{CASES, config};
+
     #[test]
     fn references_are_read_to_the_letter() {
         check("secret:a/b#c", "|secret:a/b#c");
@@ -268,6 +270,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn any_text_is_answered(text in "[a-z:=/# ]{0,24}") {
             if let Ok(source) = CredentialSource::parse(&text) {

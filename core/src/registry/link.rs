@@ -130,6 +130,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    use crate::fixed_cases::{CASES, config};
+
     const PAGE: &str = "https://reg.example/v2/org/app/tags/list";
 
     #[test]
@@ -169,6 +171,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn no_header_panics(value in "[<>;,=\"\\\\ a-z/?é]{0,60}") {
             drop(next_page(PAGE, core::iter::once(value.as_str())));

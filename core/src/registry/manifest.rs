@@ -341,6 +341,8 @@ mod tests {
     use alloc::format;
     use proptest::prelude::*;
 
+    use crate::fixed_cases::{CASES, config};
+
     #[test]
     fn a_type_that_says_nothing_is_read_from_the_body() {
         let digest = format!("sha256:{}", "a".repeat(64));
@@ -394,6 +396,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn no_body_panics(body in "[{}\\[\\]\":,a-z0-9]{0,80}", kind in 0..5_usize) {
             drop(read(Some(ACCEPT[kind]), body.as_bytes()));

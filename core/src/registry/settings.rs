@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::backoff::Backoff;
+use super::conf::{EndpointNames, check_endpoints};
 use super::credential::CredentialSource;
 use crate::image::TagListSort;
 
@@ -100,40 +101,11 @@ impl RegistrySettings {
     /// # Errors
     /// Every problem, one sentence each (`registry.md` 2.5, D-38).
     pub fn validated(self) -> Result<Self, Vec<String>> {
-        let mut problems = Vec::new();
-        let mut default: Option<&EndpointSettings> = None;
-        for (at, endpoint) in self.endpoints.iter().enumerate() {
-            let name = &endpoint.name;
-            if name.is_empty() {
-                problems.push(format!("registry name is missing for entry {}", at + 1));
-            }
-            if endpoint.api_url.is_empty() {
-                problems.push(format!("API URL must be specified for registry {name}"));
-            } else if !is_base_url(&endpoint.api_url) {
-                problems.push(format!(
-                    "registry {name}: api_url {:?} is no http or https URL",
-                    endpoint.api_url
-                ));
-            }
-            let twin = self.endpoints[..at]
-                .iter()
-                .find(|other| other.prefix == endpoint.prefix);
-            if let Some(twin) = twin {
-                problems.push(format!(
-                    "registry {name}: prefix {:?} already is {}",
-                    endpoint.prefix, twin.name
-                ));
-            }
-            if endpoint.is_default {
-                match default {
-                    Some(known) => problems.push(format!(
-                        "cannot set registry {name} as default: {} already is",
-                        known.name
-                    )),
-                    None => default = Some(endpoint),
-                }
-            }
-        }
+        let endpoints = self.endpoints.iter().map(EndpointSettings::to_names);
+        let mut problems: Vec<String> = check_endpoints(endpoints)
+            .into_iter()
+            .map(|problem| problem.detail.into())
+            .collect();
         for (name, value) in [
             ("tag attempts", self.tag_attempts),
             ("manifest attempts", self.manifest_attempts),
@@ -152,20 +124,6 @@ impl RegistrySettings {
             Err(problems)
         }
     }
-}
-
-/// True for `http://host…` and `https://host…` without query or fragment.
-fn is_base_url(text: &str) -> bool {
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
-    rest.is_some_and(|rest| {
-        !rest.is_empty()
-            && !rest.starts_with('/')
-            && rest
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
-    })
 }
 
 /// One configured endpoint (`registry.md` 2.2, 3.1).
@@ -200,6 +158,15 @@ impl EndpointSettings {
     /// The rate that a configured `limit` asks for: absent is the default, 0 is unlimited.
     pub fn rate_of(limit: Option<u32>) -> Option<u32> {
         Some(limit.unwrap_or(Self::RATE_DEFAULT)).filter(|rate| *rate > 0)
+    }
+
+    fn to_names(&self) -> EndpointNames<'_> {
+        EndpointNames {
+            name: &self.name,
+            api_url: &self.api_url,
+            prefix: &self.prefix,
+            is_default: self.is_default,
+        }
     }
 
     /// The built-in Docker Hub (`registry.md` 3.2).

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use super::change::Change;
 use super::choice::choose;
+use super::claim::Claim;
 use super::listing::Lookup;
 use super::needs::needs_update;
 use super::plan::{ImagePlan, Plan};
@@ -150,12 +151,12 @@ impl Decision {
         let mut changes = self.changes.iter();
         for (at, (image, reason)) in plan.images.iter().zip(&self.images).enumerate() {
             let put = |spec: &mut ImageSpec, new: &Image| {
-                spec.put(put_of(image, new, &|other| is_managed(plan, at, other)))
+                spec.put(put_of(image, new, &|other| plan.claim_of_others(at, other)))
             };
             let is_changed = matches!(reason, Reason::Updated { .. } | Reason::Refused { .. });
             if let Some(change) = is_changed.then(|| changes.next()).flatten() {
                 put(&mut spec, &change.image);
-            } else if matches!(reason, Reason::UpToDate { .. }) {
+            } else if matches!(reason, Reason::UpToDate { .. }) && plan.rival_of(at).is_none() {
                 let mut running = image.running();
                 if let ImageSpec::Helm(_) = spec
                     && image.options.strategy == Strategy::Digest
@@ -214,10 +215,19 @@ impl Draft<'_> {
             },
         };
         let new = image.entry.with_tag(chosen);
-        let others = |other: &Image| is_managed(plan, at, other);
+        let others = |other: &Image| plan.claim_of_others(at, other);
         let put = put_of(image, &new, &others);
         let text = chosen.to_string().into_boxed_str();
-        if spec.holds(put) || !spec.put(put) {
+        if spec.holds(put) {
+            return Reason::AlreadyInSpec { new: text };
+        }
+        if let Some(rival) = plan.rival_of(at) {
+            return Reason::SharedTarget {
+                new: text,
+                rival: rival.entry.to_string().into_boxed_str(),
+            };
+        }
+        if !spec.put(put) {
             return Reason::AlreadyInSpec { new: text };
         }
         let old = running.to_string().into_boxed_str();
@@ -297,18 +307,12 @@ impl From<SpecError> for Reason {
 fn put_of<'a>(
     image: &'a ImagePlan,
     new: &'a Image,
-    is_managed: &'a dyn Fn(&Image) -> bool,
+    claim_of: &'a dyn Fn(&Image) -> Claim,
 ) -> PutImage<'a> {
     PutImage {
         image: new,
         helm_names: image.helm_names(),
-        kustomize_image_name: image.options.kustomize_image_name.as_deref(),
-        is_managed,
+        replaced: image.replaced.as_ref(),
+        claim_of,
     }
-}
-
-/// True when `other` belongs to an image of the plan that is not the one at `at`.
-fn is_managed(plan: &Plan, at: usize, other: &Image) -> bool {
-    let mut images = plan.images.iter().enumerate();
-    images.any(|(n, image)| n != at && image.owns(other))
 }

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::claim::Claim;
 use crate::image::Image;
 
 /// An entry of `kustomize.images`, read.
@@ -28,11 +29,11 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// True when the entry replaces `image` in the manifests: by its left side, else by its own name.
-    fn replaces(&self, image: &Image) -> bool {
+    /// The image of the manifests that the entry replaces: its left side, else its own name.
+    fn target(&self) -> Image {
         match self.left {
-            Some(left) => Image::parse(left).is_same_repository(image),
-            None => self.image.is_same_repository(image),
+            Some(left) => Image::parse(left),
+            None => self.image.clone(),
         }
     }
 }
@@ -42,20 +43,35 @@ impl<'a> Entry<'a> {
 pub struct Written<'a> {
     /// The image with its new tag.
     pub image: &'a Image,
-    /// `kustomize.image-name`: the image that it replaces in the manifests.
-    pub replaced: Option<&'a str>,
-    /// Whether an entry's image is one that another list entry manages; it is never taken for this one's.
-    pub is_managed: &'a dyn Fn(&Image) -> bool,
+    /// The image that it replaces in the manifests, if that is configured.
+    pub replaced: Option<&'a Image>,
+    /// How other list entries lay claim to an image; what is theirs is never taken for this one's.
+    pub claim_of: &'a dyn Fn(&Image) -> Claim,
 }
 
-/// Position of the entry that belongs to the image: by exact left side or name, else the only one of the same
-/// path at another registry (`images.md` 11.2, D-50, D-51).
+/// The image that a `kustomize.image-name` names, its text as it goes before the `=`; `None` when it names none.
+pub fn read_replaced(text: &str) -> Option<Image> {
+    let mut image = Image::parse(text.trim());
+    if !image.alias.is_empty() {
+        image.original = image.full_name();
+    }
+    // What reads otherwise as a left side would not be found again.
+    let again = Image::parse(&image.original);
+    let is_stable = again.is_same_repository(&image) && !image.original.contains('=');
+    (image.defect().is_none() && is_stable).then_some(image)
+}
+
+/// Position of the entry that belongs to the image: by exact left side or name, else by the name of an image that no
+/// other list entry replaces, else the only one of the same path at another registry (`images.md` 11.2, D-50, D-51).
 pub fn find(entries: &[Box<str>], written: Written<'_>) -> Option<usize> {
-    let replaced = written.replaced.map(Image::parse);
-    let wanted = replaced.as_ref().unwrap_or(written.image);
+    let Written {
+        image,
+        replaced,
+        claim_of,
+    } = written;
+    let wanted = replaced.unwrap_or(image);
     // Reading an entry costs more than looking for the name in it, and most are not ours.
-    let names_ours =
-        |text: &str| text.contains(&*wanted.name) || text.contains(&*written.image.name);
+    let names_ours = |text: &str| text.contains(&*wanted.name) || text.contains(&*image.name);
     let entries: Vec<(usize, Entry<'_>)> = entries
         .iter()
         .enumerate()
@@ -68,27 +84,32 @@ pub fn find(entries: &[Box<str>], written: Written<'_>) -> Option<usize> {
     };
     // A mapping of another image stays another image's, if it is known which one is ours.
     let may_be_ours = |entry: &Entry<'_>| replaced.is_none() || entry.left.is_none();
-    let is_ours =
-        |entry: &Entry<'_>| may_be_ours(entry) && entry.image.is_same_repository(written.image);
-    position(&|entry| entry.replaces(wanted))
+    let is_ours = |entry: &Entry<'_>| {
+        may_be_ours(entry)
+            && entry.image.is_same_repository(image)
+            && claim_of(&entry.target()) != Claim::Target
+    };
+    position(&|entry| entry.target().is_same_repository(wanted))
         .or_else(|| position(&is_ours))
         .or_else(|| {
             let is_similar =
-                |entry: &Entry<'_>| may_be_ours(entry) && entry.image.name == written.image.name;
+                |entry: &Entry<'_>| may_be_ours(entry) && entry.image.name == image.name;
             let mut similar = entries.iter().filter(|(_, entry)| is_similar(entry));
             let (at, entry) = similar.next()?;
             let is_only_one = similar.next().is_none();
-            (is_only_one && !(written.is_managed)(&entry.image)).then_some(*at)
+            let is_free = |image: &Image| claim_of(image) == Claim::Free;
+            (is_only_one && is_free(&entry.image) && is_free(&entry.target())).then_some(*at)
         })
 }
 
-/// The entry's text for the image: a mapping is kept, the alias is never written (`images.md` 11.2, D-52).
+/// The entry's text for the image: a mapping is kept, an alias is never written (`images.md` 11.2, D-52).
 pub fn text_of(written: Written<'_>, existing: Option<&str>) -> String {
     let kept = existing.and_then(|text| Entry::parse(text).left);
     let image = written.image.full_name_with_tag();
-    match written.replaced.or(kept) {
-        Some(left) => [left, "=", &image].concat(),
-        None => image,
+    match (written.replaced, kept) {
+        (Some(replaced), _) => [&*replaced.original, "=", &image].concat(),
+        (None, Some(left)) => [left, "=", &image].concat(),
+        (None, None) => image,
     }
 }
 
@@ -155,7 +176,41 @@ fn before(text: &str, mark: char) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::fixed_cases::{CASES, config};
+
+    proptest! {
+        #![proptest_config(config(CASES))]
+
+        #[test]
+        fn whatever_is_put_is_found_again(
+            entries in prop::collection::vec(texts(), 0..4),
+            image in "(a=)?(r[.:]1/)?(index[.]docker[.]io/)?a(/b)?(:1)?(@sha256:a)?",
+            replaced in texts(),
+        ) {
+            let mut entries: Vec<Box<str>> = entries.into_iter().map(Into::into).collect();
+            let image = Image::parse(&image);
+            let replaced = read_replaced(&replaced);
+            let written = Written {
+                image: &image,
+                replaced: replaced.as_ref(),
+                claim_of: &|_| Claim::Free,
+            };
+            put(&mut entries, written);
+            let once = entries.clone();
+            prop_assert!(!put(&mut entries, written), "{:?} {:?}", once, entries);
+        }
+    }
+
+    fn texts() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[aA=:/@. -]{0,8}",
+            "(a=)?(r[.:]1/)?a(/b)?(:1)?(@sha256:a)?(=b)?",
+            ".{0,12}"
+        ]
+    }
 
     #[test]
     fn one_entry_changes_and_it_is_the_right_one() {
@@ -217,6 +272,21 @@ mod tests {
     }
 
     #[test]
+    fn replaced_image_is_written_as_its_text_says() {
+        let name = "docker.io/library/nginx";
+        check(
+            &["docker.io/library/nginx:1"],
+            name,
+            "q/b:2",
+            &["docker.io/library/nginx=q/b:2"],
+        );
+        check(&[], " a=x/b ", "q/b:2", &["x/b=q/b:2"]);
+        for none in ["", " ", "a=", "https://x/y", "a=b=c", "-=::@"] {
+            assert_eq!(read_replaced(none), None, "{none}");
+        }
+    }
+
+    #[test]
     fn entry_of_another_managed_image_is_not_taken() {
         let image = Image::parse("a.io/f/x:2");
         let other = Image::parse("b=b.io/f/x:1.x");
@@ -224,7 +294,13 @@ mod tests {
         let written = Written {
             image: &image,
             replaced: None,
-            is_managed: &|image| image.is_same_repository(&other),
+            claim_of: &|image| {
+                if image.is_same_repository(&other) {
+                    Claim::Target
+                } else {
+                    Claim::Free
+                }
+            },
         };
         assert!(put(&mut entries, written));
         assert_eq!(entries, boxed(&["b.io/f/x:1", "a.io/f/x:2"]));
@@ -238,7 +314,7 @@ mod tests {
             let written = Written {
                 image: &image,
                 replaced: None,
-                is_managed: &|_| false,
+                claim_of: &|_| Claim::Free,
             };
             assert!(put(&mut entries, written), "{entries:?}");
             assert!(!put(&mut entries, written), "{entries:?}");
@@ -248,13 +324,14 @@ mod tests {
     fn check(entries: &[&str], replaced: &str, image: &str, expect: &[&str]) {
         let mut got = boxed(entries);
         let image = Image::parse(image);
+        let replaced = read_replaced(replaced);
         let written = Written {
             image: &image,
-            replaced: Some(replaced).filter(|text| !text.is_empty()),
-            is_managed: &|_| false,
+            replaced: replaced.as_ref(),
+            claim_of: &|_| Claim::Free,
         };
         put(&mut got, written);
-        assert_eq!(got, boxed(expect), "{entries:?} {replaced}");
+        assert_eq!(got, boxed(expect), "{entries:?} {replaced:?}");
     }
 
     fn boxed(texts: &[&str]) -> Vec<Box<str>> {

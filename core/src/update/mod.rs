@@ -6,6 +6,7 @@
 
 pub mod change;
 mod choice;
+pub mod claim;
 pub mod decide;
 pub mod helm;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub mod spec;
 mod tests;
 
 pub use change::{Change, event_annotations};
+pub use claim::Claim;
 pub use decide::{Counters, Decision, WriteBack, decide};
 pub use listing::{FailureKind, Lookup, TagFacts, TagListing};
 pub use needs::needs_update;

@@ -9,6 +9,8 @@ use alloc::string::ToString as _;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::claim::{Claim, Claims};
+use super::kustomize;
 use super::reason::Reason;
 use super::refusal::Refusal;
 use crate::app::annotation::{GIT_BRANCH, WRITE_BACK_METHOD};
@@ -36,6 +38,8 @@ pub struct Plan {
     pub refusal: Option<Refusal>,
     /// What should be told though it stops nothing, at most [`WARNINGS_MAX`]. Remarks on options are with the images.
     pub warnings: Vec<PlanWarning>,
+    /// Who decides about what in Kustomize; empty for other types.
+    claims: Claims,
 }
 
 /// One entry of the image list.
@@ -47,6 +51,8 @@ pub struct ImagePlan {
     pub live: Option<Image>,
     /// Its resolved options.
     pub options: ImageOptions,
+    /// The image that it replaces in Kustomize, if that is configured.
+    pub replaced: Option<Image>,
     /// Which tags may be chosen; `None` when an obstacle stands in the way.
     filter: Option<TagFilter>,
     /// Why nothing needs to be looked up.
@@ -76,6 +82,13 @@ pub enum PlanWarning {
         /// The two images.
         images: [Box<str>; 2],
     },
+    /// Two images replace one in Kustomize: only the first of these two is followed.
+    SharedKustomizeImage {
+        /// What they replace.
+        target: Box<str>,
+        /// The two images.
+        images: [Box<str>; 2],
+    },
 }
 
 impl PlanWarning {
@@ -84,6 +97,7 @@ impl PlanWarning {
         match self {
             Self::RejectedEntry(_) => "rejected-entry",
             Self::SharedHelmParameter { .. } => "shared-helm-parameter",
+            Self::SharedKustomizeImage { .. } => "shared-kustomize-image",
         }
     }
 }
@@ -102,6 +116,14 @@ impl fmt::Display for PlanWarning {
                 "{one} and {other} both write the Helm parameter {parameter}; give each its own \
                  with <alias>.helm.image-name and <alias>.helm.image-tag"
             ),
+            Self::SharedKustomizeImage {
+                target,
+                images: [one, other],
+            } => write!(
+                f,
+                "{one} and {other} both replace {target} in Kustomize, which has one entry for it; \
+                 only {one} is followed"
+            ),
         }
     }
 }
@@ -114,6 +136,7 @@ impl Plan {
             method: Ok(WriteBackMethod::Argocd),
             refusal: None,
             warnings: Vec::new(),
+            claims: Claims::empty(),
         }
     }
 
@@ -149,15 +172,21 @@ impl Plan {
             .into_iter()
             .map(|entry| ImagePlan::new(app, entry, &live, runtime))
             .collect();
-        let warnings = match app.source_kind() {
-            SourceKind::Helm => shared_parameters(&images),
-            SourceKind::Kustomize | SourceKind::Unsupported => Vec::new(),
+        let (claims, warnings) = match app.source_kind() {
+            SourceKind::Helm => (Claims::empty(), shared_parameters(&images)),
+            SourceKind::Kustomize => {
+                let claims = Claims::of(&images);
+                let warnings = shared_targets(&images, &claims);
+                (claims, warnings)
+            }
+            SourceKind::Unsupported => (Claims::empty(), Vec::new()),
         };
         Self {
             images,
             method: method_of(app),
             refusal: None,
             warnings,
+            claims,
         }
     }
 
@@ -167,7 +196,20 @@ impl Plan {
             method: method_of(app),
             refusal: Some(refusal),
             warnings: Vec::new(),
+            claims: Claims::empty(),
         }
+    }
+
+    /// The image that decides about what the one at `at` would replace in Kustomize, when that is another one.
+    pub(super) fn rival_of(&self, at: usize) -> Option<&ImagePlan> {
+        let target = self.images.get(at)?.target();
+        let owner = self.claims.owner_of(&self.images, target)?;
+        self.images.get(owner).filter(|_| owner != at)
+    }
+
+    /// How the images but that at `at` lay claim to `image`.
+    pub(super) fn claim_of_others(&self, at: usize, image: &Image) -> Claim {
+        self.claims.of_others(&self.images, at, image)
     }
 }
 
@@ -211,7 +253,9 @@ impl ImagePlan {
                 error,
             })
         };
+        let replaced = options.kustomize_image_name.as_deref();
         Self {
+            replaced: replaced.and_then(kustomize::read_replaced),
             entry,
             live,
             filter: filter.ok(),
@@ -260,11 +304,9 @@ impl ImagePlan {
         self.options.helm.names()
     }
 
-    /// True when an entry of the application's Kustomize images belongs to this image by name.
-    pub(super) fn owns(&self, image: &Image) -> bool {
-        let replaced = self.entry.kustomize_image.as_deref();
-        self.entry.is_same_repository(image)
-            || replaced.is_some_and(|replaced| replaced.is_same_repository(image))
+    /// The image of the manifests that it replaces in Kustomize: a configured one, else itself (`images.md` 11.2).
+    pub(super) fn target(&self) -> &Image {
+        self.replaced.as_ref().unwrap_or(&self.entry)
     }
 }
 
@@ -344,4 +386,17 @@ fn shared_parameters(images: &[ImagePlan]) -> Vec<PlanWarning> {
             images: [text(pair[0].1), text(pair[1].1)],
         })
         .collect()
+}
+
+/// Live images whose target in Kustomize another one decides about (D-32).
+fn shared_targets(images: &[ImagePlan], claims: &Claims) -> Vec<PlanWarning> {
+    let shared = |(at, image): (usize, &ImagePlan)| {
+        let owner = claims.owner_of(images, image.target())?;
+        (owner != at && image.live.is_some()).then(|| PlanWarning::SharedKustomizeImage {
+            target: image.target().full_name().into(),
+            images: [&images[owner], image].map(|image| image.entry.to_string().into()),
+        })
+    };
+    let shared = images.iter().enumerate().filter_map(shared);
+    shared.take(WARNINGS_MAX).collect()
 }

@@ -57,6 +57,13 @@ pub enum Reason {
         /// What was chosen.
         new: Box<str>,
     },
+    /// It would move to another tag, but another entry of the list decides about what it replaces in Kustomize (D-32).
+    SharedTarget {
+        /// What was chosen.
+        new: Box<str>,
+        /// The entry that decides.
+        rival: Box<str>,
+    },
     /// It would move to another tag, but nothing is written for its application.
     Refused {
         /// What was chosen.
@@ -167,6 +174,7 @@ impl Reason {
             Self::Updated { .. } => "updated",
             Self::UpToDate { .. } => "up-to-date",
             Self::AlreadyInSpec { .. } => "already-in-spec",
+            Self::SharedTarget { .. } => "shared-kustomize-image",
             Self::Refused { code, .. } => code,
             Self::NotLive => "not-live",
             Self::NotLookedUp => "not-looked-up",
@@ -200,6 +208,7 @@ impl Reason {
             // What is refused is counted once, as an error of the application.
             Self::UpToDate { .. } | Self::Refused { .. } | Self::NotLookedUp => ReasonKind::Quiet,
             Self::AlreadyInSpec { .. }
+            | Self::SharedTarget { .. }
             | Self::NotLive
             | Self::NoTags
             | Self::NoTagAllowed { .. }
@@ -230,6 +239,7 @@ impl Reason {
     pub fn heap_bytes(&self) -> usize {
         match self {
             Self::Updated { old, new, .. } => old.len() + new.len(),
+            Self::SharedTarget { new, rival } => new.len() + rival.len(),
             Self::UpToDate { running: text, .. }
             | Self::AlreadyInSpec { new: text }
             | Self::Refused { new: text, .. }
@@ -266,6 +276,7 @@ impl Reason {
         match self {
             Self::Updated { new, .. }
             | Self::AlreadyInSpec { new }
+            | Self::SharedTarget { new, .. }
             | Self::Refused { new, .. }
             | Self::UpToDate { running: new, .. } => Some(new),
             Self::NotLive
@@ -304,6 +315,11 @@ impl fmt::Display for Reason {
                 f,
                 "{new} is set in the application already and does not run yet; \
                  see whether Argo CD has synchronised it"
+            ),
+            Self::SharedTarget { new, rival } => write!(
+                f,
+                "{new} was chosen but not written: {rival} replaces the same image in Kustomize, \
+                 and there is one entry for both"
             ),
             Self::Refused { new, code } => {
                 write!(f, "{new} was chosen but not written: {code}")

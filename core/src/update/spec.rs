@@ -9,6 +9,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::claim::Claim;
 use super::helm;
 use super::kustomize::{self, Written};
 use super::operations::{ListPlace, image_operations, parameter_operations};
@@ -62,10 +63,10 @@ pub struct PutImage<'a> {
     pub image: &'a Image,
     /// The Helm parameters that hold it.
     pub helm_names: HelmNames<'a>,
-    /// `kustomize.image-name`, if configured.
-    pub kustomize_image_name: Option<&'a str>,
-    /// Whether an entry's image is one that another list entry manages, for Kustomize.
-    pub is_managed: &'a dyn Fn(&Image) -> bool,
+    /// What `kustomize.image-name` names, if configured.
+    pub replaced: Option<&'a Image>,
+    /// How other entries of the image list lay claim to an image, for Kustomize.
+    pub claim_of: &'a dyn Fn(&Image) -> Claim,
 }
 
 impl ImageSpec {
@@ -162,8 +163,8 @@ impl<'a> PutImage<'a> {
     fn written(self) -> Written<'a> {
         Written {
             image: self.image,
-            replaced: self.kustomize_image_name,
-            is_managed: self.is_managed,
+            replaced: self.replaced,
+            claim_of: self.claim_of,
         }
     }
 }
@@ -217,9 +218,12 @@ mod tests {
     use super::super::json_patch::apply;
     use super::*;
     use crate::app::ImageOptions;
+    use crate::fixed_cases::{CASES, config};
     use crate::image::Platform;
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn operations_make_the_object_equal_and_touch_nothing_else(
             is_helm in any::<bool>(),
@@ -305,11 +309,13 @@ mod tests {
         let image = Image::parse(text);
         let options =
             ImageOptions::resolve(&app.annotations, &image, &Platform::new("linux", "amd64"));
+        let replaced = options.kustomize_image_name.as_deref();
+        let replaced = replaced.and_then(kustomize::read_replaced);
         spec.put(PutImage {
             image: &image,
             helm_names: options.helm.names(),
-            kustomize_image_name: options.kustomize_image_name.as_deref(),
-            is_managed: &|_| false,
+            replaced: replaced.as_ref(),
+            claim_of: &|_| Claim::Free,
         })
     }
 

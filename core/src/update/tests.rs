@@ -13,7 +13,8 @@ use super::json_patch::apply;
 use super::*;
 use crate::app::Application;
 use crate::app::application::ANNOTATION_PREFIX;
-use crate::image::{Platform, Tag, TagListSort};
+use crate::fixed_cases::{CASES, config};
+use crate::image::{Image, Platform, Tag, TagListSort};
 use crate::time::UnixTime;
 
 #[test]
@@ -293,7 +294,97 @@ fn unreadable_annotation_is_an_error_of_the_application() {
     }
 }
 
+#[test]
+fn one_list_entry_decides_about_an_image_that_several_replace() {
+    // The named target beats the plain one, and neither takes what is the first one's.
+    check_kustomize(
+        &["d=r.io/x/a", "a=r.io/x/a:1.x", "x/a"],
+        &["r.io/x/a:1.0.0", "x/a:1.0.0"],
+        &[],
+        &["updated", "updated", "shared-kustomize-image"],
+        &["r.io/x/a:1.1.0", "x/a=r.io/x/a:1.1.0"],
+    );
+    // Two constraints on one image would drive it to and fro, one rollout after the other.
+    check_kustomize(
+        &["one=x/b:1.x", "two=x/b:2.x"],
+        &["x/b:1.0.0"],
+        &["x/b:1.0.0"],
+        &["updated", "shared-kustomize-image"],
+        &["x/b:1.1.0"],
+    );
+    check_kustomize(
+        &["one=x/b:1.x", "two=x/b:2.x"],
+        &["x/b:1.1.0"],
+        &["x/b:1.1.0"],
+        &["up-to-date", "shared-kustomize-image"],
+        &["x/b:1.1.0"],
+    );
+    check_kustomize(
+        &["x/b:1.x", "x/b:1.x"],
+        &["x/b:1.0.0"],
+        &[],
+        &["updated", "already-in-spec"],
+        &["x/b:1.1.0"],
+    );
+    // One that does not run decides about nothing.
+    check_kustomize(
+        &["a=r.io/x/a:1.x", "d=r.io/x/a:1.x"],
+        &["x/a:1.1.0"],
+        &["r.io/x/a:1.0.0"],
+        &["updated", "not-live"],
+        &["r.io/x/a:1.0.0", "x/a=r.io/x/a:1.1.0"],
+    );
+}
+
+#[test]
+fn mapping_of_another_list_entry_is_not_taken() {
+    // Left side `x/a` is that of alias a, whatever stands behind it.
+    check_kustomize(
+        &["q=q.io/x/a:1.x", "a=r.io/x/a:2.x"],
+        &["q.io/x/a:1.0.0"],
+        &["x/a=s.io/x/a:1.0.0"],
+        &["updated", "not-live"],
+        &["x/a=s.io/x/a:1.0.0", "q.io/x/a:1.1.0"],
+    );
+    check_kustomize(
+        &["r.io/x/a:1.x", "a=r.io/x/a:2.x"],
+        &["r.io/x/a:1.0.0", "x/a:1.0.0"],
+        &["x/a=r.io/x/a:1.0.0"],
+        &["updated", "updated"],
+        &["x/a=r.io/x/a:2.1.0", "r.io/x/a:1.1.0"],
+    );
+}
+
+fn check_kustomize(
+    list: &[&str],
+    live: &[&str],
+    entries: &[&str],
+    codes_expected: &[&str],
+    entries_expected: &[&str],
+) {
+    let annotations = json!({
+        "image-list": list.join(","),
+        "a.kustomize.image-name": "x/a",
+    });
+    let mut document = kustomize_document(&annotations, live, entries);
+    let tags = Tags::named(&["1.0.0", "1.1.0", "2.1.0"]);
+    let tags = if list.contains(&"x/a") {
+        Tags::named(&["1.1.0"])
+    } else {
+        tags
+    };
+    let decision = run(&read(document.clone()), &tags);
+    assert_eq!(codes(&decision), codes_expected, "{list:?}");
+    patch(&mut document, &decision);
+    let images = &document["spec"]["source"]["kustomize"]["images"];
+    assert_eq!(images, &json!(entries_expected), "{list:?}");
+    let again = run(&read(document), &tags);
+    assert_eq!(again.write, WriteBack::None, "{list:?}");
+}
+
 proptest! {
+    #![proptest_config(config(CASES))]
+
     #[test]
     fn deciding_again_after_the_patch_writes_nothing(
         is_helm in any::<bool>(),
@@ -307,14 +398,17 @@ proptest! {
             "image-list": list.join(","),
             "update-strategy": strategy,
             "a.kustomize.image-name": "x/a",
+            "e.kustomize.image-name": "r.io/x/a",
+            "f.kustomize.image-name": "y",
+            "e.force-update": "true",
             "b.helm.image-spec": "image.name",
             "b.force-update": "true",
         });
         let mut document = document(&annotations, &live);
         if !is_helm {
-            document["status"]["sourceType"] = json!("Kustomize");
-            document["spec"]["source"] = json!({"kustomize": {"images": entries}});
+            document = kustomize_document(&annotations, &live, &entries);
         }
+        let before = document.clone();
         let mut tags = Tags::named(&tags);
         tags.created = tags.names.iter().map(|name| (*name, Some(1))).collect();
         let decision = run(&read(document.clone()), &tags);
@@ -324,13 +418,50 @@ proptest! {
         prop_assert_eq!(n_updated, decision.changes.len() as u64);
         if let WriteBack::Patch(operations) = &decision.write {
             prop_assert!(!operations.is_empty());
-            for operation in operations {
-                apply(&mut document, operation);
+            patch(&mut document, &decision);
+            let images = |document: &Value| document["spec"]["source"]["kustomize"]["images"].clone();
+            for (at, old) in entries.iter().enumerate().filter(|_| !is_helm) {
+                let images = images(&document);
+                let new = images[at].as_str().expect("an entry stays a text");
+                let mut changes = decision.changes.iter();
+                prop_assert!(
+                    new == *old || changes.any(|change| may_become(old, new, &change.image)),
+                    "{} -> {} {:?}", old, new, decision,
+                );
             }
+            prop_assert_ne!(&before, &document);
             let again = run(&read(document), &tags);
             prop_assert_eq!(&again.write, &WriteBack::None, "{:?} {:?}", decision, again);
         } else {
             prop_assert_eq!(&decision.write, &WriteBack::None);
+        }
+    }
+
+    #[test]
+    fn rolling_out_what_is_written_settles(
+        list in prop::collection::vec(entries(), 0..5),
+        manifests in prop::collection::vec(prop::sample::select(LIVE), 0..5),
+        entries in prop::collection::vec(prop::sample::select(LIVE), 0..4),
+        tags in prop::collection::vec(prop::sample::select(TAGS), 0..5),
+    ) {
+        let annotations = json!({
+            "image-list": list.join(","),
+            "a.kustomize.image-name": "x/a",
+            "e.kustomize.image-name": "r.io/x/a",
+            "f.kustomize.image-name": "y",
+        });
+        let mut document = kustomize_document(&annotations, &[], &entries);
+        let tags = Tags::named(&tags);
+        let mut writes = Vec::new();
+        loop {
+            document["status"]["summary"]["images"] = json!(rendered(&manifests, &document));
+            let decision = run(&read(document.clone()), &tags);
+            if decision.write == WriteBack::None {
+                break;
+            }
+            patch(&mut document, &decision);
+            writes.push(decision.write);
+            prop_assert!(writes.len() <= list.len() + 1, "{:?}", writes);
         }
     }
 
@@ -347,12 +478,57 @@ proptest! {
     }
 }
 
+/// The images that run when Argo CD has synchronised the document.
+fn rendered(manifests: &[&str], document: &Value) -> Vec<String> {
+    let images = &document["spec"]["source"]["kustomize"]["images"];
+    let entries: Vec<&str> = images
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let replace = |text: &&str| {
+        let image = Image::parse(text);
+        let new = entries.iter().find_map(|entry| {
+            let (left, new) = entry.split_once('=').unwrap_or((entry, entry));
+            Image::parse(left).is_same_repository(&image).then_some(new)
+        });
+        let new = new.map_or_else(|| image.full_name_with_tag(), String::from);
+        if Image::parse(&new).tag.is_none() {
+            format!("{new}:{}", image.tag_name())
+        } else {
+            new
+        }
+    };
+    manifests.iter().map(replace).collect()
+}
+
+/// True when the entry is the image's: it names it by its path or target, and keeps the target that it has.
+fn may_become(old: &str, new: &str, image: &Image) -> bool {
+    let split = |text: &str| match text.split_once('=') {
+        Some((left, image)) => (Some(Image::parse(left)), Image::parse(image)),
+        None => (None, Image::parse(text)),
+    };
+    let ((old_left, old), (new_left, new)) = (split(old), split(new));
+    let is_kept = match (&old_left, &new_left) {
+        (Some(old), Some(new)) => old.is_same_repository(new),
+        (Some(_), None) => false,
+        (None, Some(new)) => old.is_same_repository(new) || old.name == image.name,
+        (None, None) => old.name == image.name,
+    };
+    is_kept && new.is_same_repository(image)
+}
+
 const LIVE: &[&str] = &[
     "x/a:1.0.0",
     "x/a:2.0.0",
     "r.io/x/a:1.0.0",
     "x/b:1.0.0@sha256:c",
     "y=x/a:1",
+    "y=x/c:1",
+    "q.io/x/a:1.1.0",
+    "x/a=r.io/x/a:1.0.0",
+    "x/a-b:1.0.0",
 ];
 const TAGS: &[&str] = &["1.0.0", "1.1.0", "v1.1.0", "2.1.0", "2.2.0-rc1", "main"];
 const STRATEGIES: &[&str] = &["semver", "alphabetical", "newest-build"];
@@ -364,6 +540,10 @@ fn entries() -> impl Strategy<Value = &'static str> {
         "b=x/b:^1",
         "c=x/a:2.x",
         "d=r.io/x/a",
+        "e=q.io/x/a:1.x",
+        "f=q.io/x/d:>=1",
+        "x/a:1.x",
+        "y:1.x",
         ">",
     ];
     prop::sample::select(LIST)
@@ -454,6 +634,21 @@ fn document(annotations: &Value, live: &[&str]) -> Value {
         "spec": {"source": {"helm": {}}},
         "status": {"sourceType": "Helm", "summary": {"images": live}},
     })
+}
+
+fn kustomize_document(annotations: &Value, live: &[&str], entries: &[&str]) -> Value {
+    let mut document = document(annotations, live);
+    document["status"]["sourceType"] = json!("Kustomize");
+    document["spec"]["source"] = json!({"kustomize": {"images": entries}});
+    document
+}
+
+fn patch(document: &mut Value, decision: &Decision) {
+    if let WriteBack::Patch(operations) = &decision.write {
+        for operation in operations {
+            apply(document, operation);
+        }
+    }
 }
 
 fn read(document: Value) -> Application {

@@ -5,8 +5,8 @@ use image_updater_core::image::{Image, Platform, Strategy, Tag};
 use image_updater_core::time::UnixTime;
 use image_updater_core::update::kustomize::{find_same_entry, is_same_entry, merge_overrides};
 use image_updater_core::update::{
-    Decision, FailureKind, ImagePlan, ImageSpec, Lookup, Plan, PutImage, TagFacts, TagListing,
-    WriteBack, decide, event_annotations, helm, needs_update,
+    Claim, Decision, FailureKind, ImagePlan, ImageSpec, Lookup, Plan, PutImage, TagFacts,
+    TagListing, WriteBack, decide, event_annotations, helm, needs_update,
 };
 use serde_json::{Map, Value, json};
 
@@ -242,8 +242,8 @@ fn put<'a>(entry: &'a ImagePlan, image: &'a Image) -> PutImage<'a> {
     PutImage {
         image,
         helm_names: entry.helm_names(),
-        kustomize_image_name: entry.options.kustomize_image_name.as_deref(),
-        is_managed: &|_| false,
+        replaced: entry.replaced.as_ref(),
+        claim_of: &|_| Claim::Free,
     }
 }
 

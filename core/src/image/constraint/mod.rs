@@ -247,6 +247,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fixed_cases::{CASES, config};
 
     #[test]
     fn white_space_around_or_does_not_matter() {
@@ -340,6 +341,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn any_text_is_read_or_refused(text in "[v0-9.x*<>=!~^|, +a-]{0,16}|\\PC{0,10}") {
             if let (Ok(constraint), Some(version)) = (Constraint::parse(&text), Version::parse("1.2.3-a")) {

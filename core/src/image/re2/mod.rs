@@ -332,6 +332,7 @@ mod tests {
     use regex::Regex;
 
     use super::*;
+    use crate::fixed_cases::{CASES, config};
 
     #[test]
     fn go_alone_spells_it_so() {
@@ -388,6 +389,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(config(CASES))]
+
         #[test]
         fn any_text_is_translated_or_refused(
             text in "([a(){}\\[\\]*+?|^$.,:\\\\<>=!-]|[0-9A-Za-z]){0,14}|\\PC{0,10}"

@@ -9,6 +9,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 
 use super::driver::{Driver, ok, with};
+use crate::fixed_cases::{CASES, config};
 use crate::http::{HttpOutcome, HttpResponse, TransportFailure, TransportKind};
 use crate::registry::digest::ManifestDigest;
 use crate::registry::{
@@ -212,6 +213,8 @@ impl Chaos {
 }
 
 proptest! {
+    #![proptest_config(config(CASES))]
+
     #[test]
     fn every_waiter_is_told_once_and_nothing_is_left(
         steps in prop::collection::vec(step(), 0..150),

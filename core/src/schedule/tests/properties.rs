@@ -6,23 +6,13 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use super::model::{Given, Model};
+use crate::fixed_cases::config;
 use crate::id::AppKey;
 use crate::keyed::Seed;
 use crate::schedule::{Concurrency, Grant, Mode, Outcome, Policy, Schedule, ScheduleSettings};
 use crate::time::Time;
-
-/// The same cases in every run.
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        rng_seed: RngSeed::Fixed(0x5eed),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
-}
 
 proptest! {
     #![proptest_config(config(1500))]
