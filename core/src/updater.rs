@@ -200,6 +200,7 @@ impl Updater {
             Stage::Running => {
                 self.schedule.is_once_finished()
                     && self.line.is_empty()
+                    && self.deadlines.is_empty()
                     && self.patches.in_flight() == 0
                     && self.patches.waiting() == 0
             }
@@ -259,7 +260,10 @@ impl Updater {
             moved = true;
             self.events.push_back(Event::OperationStalled { op });
         }
-        while let Some(effect) = self.registry.poll_effect(&mut self.ops) {
+        // Once the process goes down nothing new starts, not even the next page of a list.
+        while self.is_running()
+            && let Some(effect) = self.registry.poll_effect(&mut self.ops)
+        {
             moved = true;
             self.effects.push_back(effect);
         }
