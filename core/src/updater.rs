@@ -252,10 +252,6 @@ impl Updater {
             moved = true;
             self.on_registry(outcome);
         }
-        while let Some(event) = self.schedule.poll_event() {
-            moved = true;
-            self.events.push_back(Event::Schedule(event));
-        }
         while let Some(PatchOutcome::Stalled(op)) = self.patches.poll_outcome() {
             moved = true;
             self.events.push_back(Event::OperationStalled { op });

@@ -27,9 +27,13 @@ impl Updater {
     /// Starts what the scheduler grants. True when something was started.
     pub(super) fn start_granted(&mut self, budget: &mut usize) -> bool {
         let mut moved = false;
-        while *budget > 0
-            && let Some(grant) = self.schedule.poll_grant(self.now.mono)
-        {
+        while *budget > 0 {
+            let grant = self.schedule.poll_grant(self.now.mono);
+            // A pass is told to begin before its checks are, and to end in the call that ends it.
+            while let Some(event) = self.schedule.poll_event() {
+                self.events.push_back(Event::Schedule(event));
+            }
+            let Some(grant) = grant else { break };
             moved = true;
             *budget -= 1;
             match grant {
