@@ -238,6 +238,9 @@ impl Updater {
             }
         }
         self.is_turn_due = budget == 0;
+        // Dropping an event harms nobody; keeping all for nobody would (A10).
+        let excess = self.events.len().saturating_sub(self.config.events_max);
+        self.events.drain(..excess);
         if let Stage::ShuttingDown { .. } = self.stage
             && self.patches.in_flight() == 0
         {
