@@ -200,6 +200,7 @@ impl Updater {
             Stage::Running => {
                 self.schedule.is_once_finished()
                     && self.line.is_empty()
+                    && self.deadlines.is_empty()
                     && self.patches.in_flight() == 0
                     && self.patches.waiting() == 0
             }
@@ -239,6 +240,9 @@ impl Updater {
         // The scheduler's last look may have ended a pass: that is told now, not with the next call.
         self.drain_schedule();
         self.is_turn_due = budget == 0;
+        // Dropping an event harms nobody; keeping all for nobody would (A10).
+        let excess = self.events.len().saturating_sub(self.config.events_max);
+        self.events.drain(..excess);
         if let Stage::ShuttingDown { .. } = self.stage
             && self.patches.in_flight() == 0
         {
@@ -253,12 +257,14 @@ impl Updater {
             moved = true;
             self.on_registry(outcome);
         }
-        self.drain_schedule();
         while let Some(PatchOutcome::Stalled(op)) = self.patches.poll_outcome() {
             moved = true;
             self.events.push_back(Event::OperationStalled { op });
         }
-        while let Some(effect) = self.registry.poll_effect(&mut self.ops) {
+        // Once the process goes down nothing new starts, not even the next page of a list.
+        while self.is_running()
+            && let Some(effect) = self.registry.poll_effect(&mut self.ops)
+        {
             moved = true;
             self.effects.push_back(effect);
         }

@@ -3,3 +3,4 @@
 pub mod code;
 pub mod servers;
 pub mod vectors;
+pub mod world;

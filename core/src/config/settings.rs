@@ -33,6 +33,8 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// Applications held at once; those that come later are refused, loudly.
     pub applications_max: usize,
+    /// Events kept for an observer that does not come; the oldest go first.
+    pub events_max: usize,
 }
 
 impl Settings {
@@ -48,6 +50,7 @@ impl Settings {
             run_deadline: Duration::from_secs(600),
             shutdown_grace: Duration::from_secs(25),
             applications_max: 100_000,
+            events_max: 1 << 20,
         }
     }
 }
@@ -64,6 +67,7 @@ pub struct Config {
     pub(crate) run_deadline: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) applications_max: usize,
+    pub(crate) events_max: usize,
 }
 
 /// Everything that is wrong with some settings, at least one thing.
@@ -114,6 +118,9 @@ impl Config {
         if settings.applications_max == 0 {
             problems.push("applications: at least one must be allowed".to_string());
         }
+        if settings.events_max == 0 {
+            problems.push("events: at least one must be kept".to_string());
+        }
         let (Ok(schedule), Ok(registry)) = (schedule, registry) else {
             return Err(ConfigError { problems });
         };
@@ -130,6 +137,7 @@ impl Config {
             run_deadline: settings.run_deadline,
             shutdown_grace: settings.shutdown_grace,
             applications_max: settings.applications_max,
+            events_max: settings.events_max,
         })
     }
 }

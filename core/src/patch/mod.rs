@@ -113,6 +113,11 @@ impl Patches {
         self.line.push_back(app);
     }
 
+    /// Puts an application at the head of the line: it had its turn, and only reads.
+    pub fn enqueue_first(&mut self, app: AppId) {
+        self.line.push_front(app);
+    }
+
     /// Puts an application in line again after the pause that follows failed attempt `attempt`
     /// (counted from 0), or after `wait` when the server named one.
     pub fn enqueue_after(
@@ -289,13 +294,13 @@ impl Patches {
             .saturating_mul(factor)
             .min(self.settings.backoff_max);
         let subject = key.to_subject();
-        pause
-            + self.seed.duration(
-                Purpose::Backoff,
-                subject.as_bytes(),
-                u64::from(attempt),
-                pause / 4,
-            )
+        let jitter = self.seed.duration(
+            Purpose::Backoff,
+            subject.as_bytes(),
+            u64::from(attempt),
+            pause / 4,
+        );
+        pause.saturating_add(jitter)
     }
 }
 

@@ -51,10 +51,12 @@ impl Updater {
     pub(super) fn on_applied(&mut self, app: Application) -> Option<AppId> {
         if let Some(id) = self.apps.id(&app.key) {
             let known = &self.apps.entry(id)?.app;
+            // Versions are counted for the whole server, so this holds for a namesake too.
+            if is_older(&app.resource_version, &known.resource_version) {
+                return Some(id);
+            }
             if known.uid == app.uid {
-                if !is_older(&app.resource_version, &known.resource_version) {
-                    self.on_changed(id, app);
-                }
+                self.on_changed(id, app);
                 return Some(id);
             }
             self.on_deleted(&app.key);
@@ -74,7 +76,7 @@ impl Updater {
             self.events
                 .push_back(Event::ApplicationMalformed { key, problems });
         }
-        self.admit(id, true);
+        self.admit(id, News::Met);
         Some(id)
     }
 
@@ -98,15 +100,13 @@ impl Updater {
             self.events
                 .push_back(Event::ApplicationMalformed { key, problems });
         }
-        if app.annotations != entry.app.annotations {
-            entry.revision = entry.revision.wrapping_add(1);
-        }
+        let change = Change::between(&entry.app, &app);
         entry.app = app;
-        self.admit(id, false);
+        self.admit(id, News::Changed(change));
     }
 
     /// Decides whether an application takes part, and what it uses.
-    fn admit(&mut self, id: AppId, is_new: bool) {
+    fn admit(&mut self, id: AppId, news: News) {
         let Some(entry) = self.apps.entry(id) else {
             return;
         };
@@ -124,7 +124,7 @@ impl Updater {
                     reason,
                 });
             }
-            if was_ignored.is_none() && !is_new {
+            if was_ignored.is_none() && news != News::Met {
                 self.drop_run(id, RunEnd::Abandoned);
                 self.schedule.on_deleted(self.now.mono, &key);
             }
@@ -132,6 +132,7 @@ impl Updater {
             if let Some(entry) = self.apps.entry_mut(id) {
                 entry.ignored = Some(reason);
                 entry.reports = Box::default();
+                entry.refusal = None;
             }
             return;
         }
@@ -145,12 +146,16 @@ impl Updater {
             return;
         };
         entry.ignored = None;
-        if is_new || was_ignored.is_some() {
-            self.events
-                .push_back(Event::ApplicationConsidered { key, images });
-            return;
+        match news {
+            News::Changed(Change::Values) if was_ignored.is_none() => {}
+            News::Changed(change) if was_ignored.is_none() => {
+                self.on_replanned(id, plan, change == Change::Wishes);
+            }
+            News::Met | News::Changed(_) => {
+                self.events
+                    .push_back(Event::ApplicationConsidered { key, images });
+            }
         }
-        self.on_depends_changed(id, Some(plan));
     }
 
     /// An application is gone. What is in flight for it ends, and then nothing mentions it (A11).
@@ -166,7 +171,7 @@ impl Updater {
 
     /// The repositories that a plan needs, sorted, each once and each retained. Entries that have none
     /// carry their reason in the plan already, or get it when they are looked up.
-    fn retained_repositories(&mut self, plan: &Plan) -> Box<[RepositoryId]> {
+    pub(super) fn retained_repositories(&mut self, plan: &Plan) -> Box<[RepositoryId]> {
         let mut ids: Vec<RepositoryId> = Vec::new();
         for image in &plan.images {
             if let Ok(Some(repository)) = self.repository_of(image)
@@ -180,9 +185,47 @@ impl Updater {
     }
 
     /// Replaces the repositories of an application by others that are retained already.
-    fn use_repositories(&mut self, id: AppId, repositories: Box<[RepositoryId]>) {
+    pub(super) fn use_repositories(&mut self, id: AppId, repositories: Box<[RepositoryId]>) {
         for repository in self.apps.use_repositories(id, repositories) {
             self.registry.release(repository);
+        }
+    }
+}
+
+/// Why it is looked at whether an application takes part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum News {
+    /// It is met for the first time.
+    Met,
+    /// Its record changed.
+    Changed(Change),
+}
+
+/// What of a record changed, as far as decisions are concerned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Change {
+    /// Its user asks for something else, or Argo CD has told for the first time what the application is
+    /// and runs: a reason to decide at once.
+    Wishes,
+    /// What runs, which moves with every write and every revert: whoever decides takes it into account.
+    Live,
+    /// What stands in its sources, which is looked at when it is written.
+    Values,
+}
+
+impl Change {
+    fn between(old: &Application, new: &Application) -> Self {
+        let is_asked = old.annotations != new.annotations
+            || old.problems != new.problems
+            || old.source_type != new.source_type
+            || old.source_types != new.source_types
+            || old.source_kind() != new.source_kind();
+        if is_asked || (old.images.is_empty() && !new.images.is_empty()) {
+            Self::Wishes
+        } else if old.images != new.images {
+            Self::Live
+        } else {
+            Self::Values
         }
     }
 }

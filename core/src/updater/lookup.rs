@@ -81,7 +81,7 @@ pub(super) fn found<'a>(
     let mut tags = match image.need(sort) {
         None => return Found::Absent,
         Some(Need::Digest(tag)) => {
-            if let Some((_, failure)) = failed.iter().find(|(name, _)| **name == *tag) {
+            if let Some(failure) = failed.get(tag) {
                 if failure.kind != LookupFailureKind::Missing {
                     return Found::Failed(FailureKind::Metadata, &failure.detail);
                 }
@@ -113,8 +113,8 @@ pub(super) fn found<'a>(
         let platforms = platforms_of(image);
         for name in candidates(registry, image, repository) {
             // What failed just now is not answered with what was known before.
-            let fact = match failed.iter().find(|(tag, _)| **tag == *name) {
-                Some((_, failure)) if failure.kind == LookupFailureKind::Missing => Fact::NotUsable,
+            let fact = match failed.get(name) {
+                Some(failure) if failure.kind == LookupFailureKind::Missing => Fact::NotUsable,
                 Some(_) => Fact::Failed,
                 None => registry
                     .kept_facts(repository, name, kind, &platforms)

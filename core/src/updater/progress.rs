@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 use core::mem;
+use core::time::Duration;
 
 use super::lookup::{Found, candidates, facts_kind, found, platforms_of, sort_of};
 use super::run::{Attempts, Draft, LookupState, Phase, Run, RunKind};
@@ -26,9 +27,13 @@ impl Updater {
     /// Starts what the scheduler grants. True when something was started.
     pub(super) fn start_granted(&mut self, budget: &mut usize) -> bool {
         let mut moved = false;
-        while *budget > 0
-            && let Some(grant) = self.schedule.poll_grant(self.now.mono)
-        {
+        while *budget > 0 {
+            let grant = self.schedule.poll_grant(self.now.mono);
+            // A pass is told to begin before its checks are, and to end in the call that ends it.
+            while let Some(event) = self.schedule.poll_event() {
+                self.events.push_back(Event::Schedule(event));
+            }
+            let Some(grant) = grant else { break };
             moved = true;
             *budget -= 1;
             match grant {
@@ -62,7 +67,7 @@ impl Updater {
             Some(run)
                 if matches!(
                     run.phase,
-                    Phase::InLine(_) | Phase::Patching(_) | Phase::Reading(_)
+                    Phase::InLine | Phase::Patching | Phase::Reading | Phase::Answered
                 ) =>
             {
                 run.check_follows = Some(kind);
@@ -109,35 +114,65 @@ impl Updater {
         }
     }
 
-    /// Something that an application depends on changed: decide again, now or after the run under way.
-    /// `plan` replaces the one of a run that still looks things up.
-    pub(super) fn on_depends_changed(&mut self, id: AppId, plan: Option<Plan>) {
+    /// The record changed. A run under way goes on with the new `plan`; without one, the application is
+    /// decided again if what `is_asked` of us has changed. What else changed, such as a value that was
+    /// reverted by hand, waits for the next check (`design.md` 4.9).
+    pub(super) fn on_replanned(&mut self, id: AppId, plan: Plan, is_asked: bool) {
+        let Some(entry) = self.apps.entry_mut(id) else {
+            return;
+        };
+        match &mut entry.run {
+            Some(run) => match run.phase {
+                Phase::Listings | Phase::Slot | Phase::Facts => {
+                    run.plan = plan;
+                    self.look_up(id);
+                }
+                Phase::InLine | Phase::Patching | Phase::Reading | Phase::Answered => {
+                    run.next_plan = Some(Box::new(plan));
+                    entry.again |= is_asked;
+                }
+            },
+            None if is_asked => self.want_redecision(id),
+            None => {}
+        }
+    }
+
+    /// The tags of an image changed: decide again, now or after the run under way.
+    fn on_tags_changed(&mut self, id: AppId) {
+        let Some(entry) = self.apps.entry_mut(id) else {
+            return;
+        };
+        match &entry.run {
+            Some(run) => match run.phase {
+                // It has not decided yet.
+                Phase::Listings => {}
+                Phase::Slot
+                | Phase::Facts
+                | Phase::InLine
+                | Phase::Patching
+                | Phase::Reading
+                | Phase::Answered => entry.again = true,
+            },
+            None => self.want_redecision(id),
+        }
+    }
+
+    /// Puts an application without a run in line, to be decided again.
+    fn want_redecision(&mut self, id: AppId) {
         // The warm-up writes nothing, and everyone's check follows it.
         let may_decide = self.is_running() && !self.schedule.is_warming_up();
         let Some(entry) = self.apps.entry_mut(id) else {
             return;
         };
-        match &mut entry.run {
-            Some(run) => match (run.phase, plan) {
-                (Phase::Listings | Phase::Slot | Phase::Facts, Some(plan)) => {
-                    run.plan = plan;
-                    run.revision = entry.revision;
-                    self.look_up(id);
-                }
-                (Phase::Listings, None) => {}
-                (
-                    Phase::Slot
-                    | Phase::Facts
-                    | Phase::InLine(_)
-                    | Phase::Patching(_)
-                    | Phase::Reading(_),
-                    _,
-                ) => entry.again = true,
-            },
-            // Before its first check an application waits for that.
-            None if entry.last_run.is_none() || entry.ignored.is_some() || !may_decide => {}
-            None if mem::replace(&mut entry.in_line, true) => {}
-            None => self.line.push_back(Work::Redecide(id)),
+        // Before its first check an application waits for that.
+        let is_first = entry
+            .last_run
+            .is_none_or(|last| last.kind == RunKind::Warmup);
+        if is_first || entry.ignored.is_some() || !may_decide {
+            return;
+        }
+        if !mem::replace(&mut entry.in_line, true) {
+            self.line.push_back(Work::Redecide(id));
         }
     }
 
@@ -171,18 +206,26 @@ impl Updater {
             lookups: Vec::new(),
             has_slot: kind.is_scheduled(),
             draft: None,
+            unproved: None,
+            attempts: Attempts::default(),
+            next_plan: None,
             check_follows: None,
         }));
         self.deadlines.insert((deadline, id));
         self.look_up(id);
     }
 
-    /// Asks for the listings of all images of the run's plan. What was to be written is void.
+    /// Asks for the listings of all images of the run's plan.
     pub(super) fn look_up(&mut self, id: AppId) {
         let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) else {
             return;
         };
         let (kind, plan) = (run.kind, mem::replace(&mut run.plan, Plan::empty()));
+        // What was decided by an earlier plan is not written.
+        run.draft = None;
+        // An endpoint may have become usable since: whatever is looked up has its user.
+        let repositories = self.retained_repositories(&plan);
+        self.use_repositories(id, repositories);
         let lookups: Vec<LookupState> = (0..plan.images.len())
             .map(|idx| self.want_listing(id, kind, idx, &plan.images[idx]))
             .collect();
@@ -296,6 +339,7 @@ impl Updater {
         result: &Result<(), LookupFailure>,
         waiters: &[WaiterId],
     ) {
+        let mut served: Vec<AppId> = Vec::new();
         for waiter in waiters {
             let (id, idx) = parts(*waiter);
             let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) else {
@@ -311,6 +355,10 @@ impl Updater {
                 Ok(()) => LookupState::ready(repository),
                 Err(failure) => LookupState::Failed(failure.clone()),
             };
+            // Waiters come in the order of their applications.
+            if served.last() != Some(&id) {
+                served.push(id);
+            }
             if run.phase == Phase::Listings && !run.awaits_listing() {
                 self.line.push_back(Work::Progress(id));
             }
@@ -318,11 +366,8 @@ impl Updater {
         if changed && result.is_ok() {
             let users: Vec<AppId> = self.apps.users(repository).collect();
             for id in users {
-                let waited = waiters
-                    .binary_search_by_key(&id, |waiter| parts(*waiter).0)
-                    .is_ok();
-                if !waited {
-                    self.on_depends_changed(id, None);
+                if served.binary_search(&id).is_err() {
+                    self.on_tags_changed(id);
                 }
             }
         }
@@ -347,15 +392,14 @@ impl Updater {
         else {
             return;
         };
-        let Some(at) = pending.iter().position(|waiting| **waiting == *tag) else {
-            return;
-        };
         if *of != repository {
             return;
         }
-        let tag = pending.swap_remove(at);
+        let Some(tag) = pending.take(tag) else {
+            return;
+        };
         if let Some(failure) = failure {
-            failed.push((tag, failure.clone()));
+            failed.insert(tag, failure.clone());
         }
         if run.phase == Phase::Facts && !run.awaits_facts() {
             self.line.push_back(Work::Progress(id));
@@ -379,9 +423,10 @@ impl Updater {
             Phase::Facts if !run.awaits_facts() => self.decide_run(id),
             Phase::Slot
             | Phase::Facts
-            | Phase::InLine(_)
-            | Phase::Patching(_)
-            | Phase::Reading(_) => {}
+            | Phase::InLine
+            | Phase::Patching
+            | Phase::Reading
+            | Phase::Answered => {}
         }
     }
 
@@ -433,8 +478,12 @@ impl Updater {
                     waiter,
                 ) {
                     FactsAnswer::Known(_) => {}
-                    FactsAnswer::Waiting => pending.push(tag),
-                    FactsAnswer::Failed(failure) => failed.push((tag, failure.clone())),
+                    FactsAnswer::Waiting => {
+                        pending.insert(tag);
+                    }
+                    FactsAnswer::Failed(failure) => {
+                        failed.insert(tag, failure.clone());
+                    }
                 }
             }
         }
@@ -485,7 +534,7 @@ impl Updater {
                 self.finish_run(id, end_of(&counters), counters);
             }
             WriteBack::None | WriteBack::Git | WriteBack::Refused(_) => {
-                self.finish_run(id, end_of(&counters), counters);
+                self.finish_unwritten(id, &decision.images, counters);
             }
         }
     }
@@ -494,7 +543,7 @@ impl Updater {
         let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) else {
             return;
         };
-        run.phase = Phase::InLine(Attempts::default());
+        run.phase = Phase::InLine;
         self.patches.enqueue(id);
     }
 
@@ -605,12 +654,27 @@ impl Updater {
             }
         };
         self.events.push_back(event);
-        self.tell_schedule(&key, run.kind, end);
-        match run.check_follows {
-            Some(kind) => self.begin_run(id, kind),
-            None if again => self.on_depends_changed(id, None),
-            None => {}
+        let Some(kind) = run.check_follows else {
+            self.tell_schedule(&key, run.kind, end);
+            if again {
+                self.want_redecision(id);
+            }
+            return;
+        };
+        // The slot is that of the check by now.
+        if self.is_running() {
+            self.begin_run(id, kind);
+            return;
         }
+        let end = RunEnd::Abandoned;
+        self.events.push_back(Event::CheckFinished {
+            key: key.clone(),
+            is_warmup: kind == RunKind::Warmup,
+            end,
+            counters: Counters::default(),
+            duration: Duration::ZERO,
+        });
+        self.tell_schedule(&key, kind, end);
     }
 
     /// Ends the run without a word, unless an operation of it is in flight.
@@ -651,7 +715,7 @@ impl Updater {
     fn end_run(&mut self, id: AppId) -> Option<Box<Run>> {
         let run = self.apps.entry_mut(id)?.run.take()?;
         self.deadlines.remove(&(run.deadline, id));
-        if matches!(run.phase, Phase::InLine(_)) {
+        if run.phase == Phase::InLine {
             self.patches.forget(id);
         }
         Some(run)

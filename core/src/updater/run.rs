@@ -10,12 +10,13 @@
 //! ```
 
 use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::effect::PatchOperation;
 use crate::registry::{LookupFailure, RepositoryId};
 use crate::time::Time;
-use crate::update::{Change, Counters, ImagePlan, Plan};
+use crate::update::{Change, Counters, Plan, Reason};
 
 /// Why a run takes place.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -60,6 +61,13 @@ pub(super) struct Run {
     pub(super) has_slot: bool,
     /// What is to be written, as it was decided last.
     pub(super) draft: Option<Box<Draft>>,
+    /// What was sent while the reply was lost: finding it there means that it was applied.
+    pub(super) unproved: Option<Box<Draft>>,
+    /// What it went through to write.
+    pub(super) attempts: Attempts,
+    /// The plan of the record as it was changed since the run got in line to write: before anything
+    /// is sent, it is decided anew by this one.
+    pub(super) next_plan: Option<Box<Plan>>,
     /// A check was granted while a re-decision was writing: it follows.
     pub(super) check_follows: Option<RunKind>,
 }
@@ -73,12 +81,14 @@ pub(super) enum Phase {
     Slot,
     /// Waits for dates or digests.
     Facts,
-    /// Waits in line to patch.
-    InLine(Attempts),
+    /// Waits in line to patch, or to read.
+    InLine,
     /// A patch is under way.
-    Patching(Attempts),
+    Patching,
     /// A read is under way, because the patch met a conflict or its reply was lost.
-    Reading(Attempts),
+    Reading,
+    /// Its operation was answered; what follows is decided within the same call.
+    Answered,
 }
 
 /// What a run went through to write.
@@ -86,8 +96,8 @@ pub(super) enum Phase {
 pub(super) struct Attempts {
     /// Failed attempts so far.
     pub(super) failed: u32,
-    /// The reply of an attempt was lost: finding our values there means that it was applied.
-    pub(super) is_unknown: bool,
+    /// The record that is known is not to be trusted: it is read before anything is sent.
+    pub(super) must_read: bool,
 }
 
 /// A write as it was decided.
@@ -112,9 +122,9 @@ pub(super) enum LookupState {
         /// Whose listing.
         repository: RepositoryId,
         /// Tags whose facts are on their way.
-        pending: Vec<Box<str>>,
+        pending: BTreeSet<Box<str>>,
         /// Tags whose facts could not be had.
-        failed: Vec<(Box<str>, LookupFailure)>,
+        failed: BTreeMap<Box<str>, LookupFailure>,
     },
     /// It failed.
     Failed(LookupFailure),
@@ -124,8 +134,8 @@ impl LookupState {
     pub(super) const fn ready(repository: RepositoryId) -> Self {
         Self::Ready {
             repository,
-            pending: Vec::new(),
-            failed: Vec::new(),
+            pending: BTreeSet::new(),
+            failed: BTreeMap::new(),
         }
     }
 }
@@ -165,8 +175,26 @@ impl Run {
         })
     }
 
+    /// True when the reply to a patch was lost and every image that it moved stands, by these decisions,
+    /// where it was to be: the patch was applied.
+    pub(super) fn proves(&self, decided: &[Reason]) -> bool {
+        let stands = |change: &Change| {
+            let mut images = self.plan.images.iter().zip(decided);
+            images.any(|(image, reason)| {
+                matches!(
+                    reason,
+                    Reason::UpToDate { .. } | Reason::AlreadyInSpec { .. }
+                ) && image.entry.alias == change.image.alias
+                    && image.entry.is_same_repository(&change.image)
+            })
+        };
+        self.unproved
+            .as_ref()
+            .is_some_and(|draft| draft.changes.iter().all(stands))
+    }
+
     /// True while an operation of this run is in flight.
     pub(super) const fn is_in_flight(&self) -> bool {
-        matches!(self.phase, Phase::Patching(_) | Phase::Reading(_))
+        matches!(self.phase, Phase::Patching | Phase::Reading)
     }
 }

@@ -5,8 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
+use super::Updater;
 use super::run::{Phase, Run};
-use super::{Leaving, Updater};
 use crate::app::unknown_keys;
 use crate::bytes;
 use crate::explain::{Explanation, ImageReport};
@@ -179,7 +179,7 @@ impl Updater {
                 entry
                     .run
                     .as_ref()
-                    .is_some_and(|run| matches!(run.phase, Phase::InLine(_)))
+                    .is_some_and(|run| run.phase == Phase::InLine)
             })
             .collect();
         if in_line.len() != self.patches.waiting() {
@@ -194,6 +194,17 @@ impl Updater {
             .iter()
             .filter(|(_, entry)| entry.run.is_some())
             .count();
+        // What a gone application's operation still holds is known to the scheduler alone.
+        let holding = |run: &Run| run.has_slot || run.check_follows.is_some();
+        let n_slots = self
+            .apps
+            .iter()
+            .filter(|(_, entry)| entry.run.as_ref().is_some_and(|run| holding(run)))
+            .count();
+        let in_use = self.schedule.stats().slots_in_use;
+        if self.leaving.is_empty() && u32::try_from(n_slots) != Ok(in_use) {
+            return Err(format!("{in_use} slots in use, {n_slots} runs with one"));
+        }
         if self.deadlines.len() != running {
             return Err(format!(
                 "{} deadlines, {running} runs",

@@ -1,14 +1,20 @@
 //! From a decision to a written Application.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+
 use super::Updater;
 use super::progress::end_of;
-use super::run::{Attempts, Draft, Phase};
+use super::run::{Draft, Phase};
 use crate::effect::ApplicationPatch;
 use crate::event::{Event, RunEnd};
-use crate::id::{AppId, OpId};
+use crate::id::{AppId, AppKey, OpId};
 use crate::input::{PatchOutcome, ReadOutcome};
 use crate::patch::FlightKind;
-use crate::update::{Counters, Plan, WriteBack};
+use crate::update::{Counters, Reason, WriteBack};
+
+/// Said of a throttled attempt.
+const ASKED_TO_WAIT: &str = "the API server asks to wait";
 
 impl Updater {
     /// Sends patches while there is room. True when something was sent.
@@ -31,20 +37,26 @@ impl Updater {
         };
         let key = entry.app.key.clone();
         let Some(run) = &entry.run else { return };
-        let Phase::InLine(attempts) = run.phase else {
+        if run.phase != Phase::InLine {
             return;
-        };
+        }
+        let attempts = run.attempts;
         if self.leaving.values().any(|leaving| leaving.key == key) {
             // A patch of an earlier application of this name is still under way (S1).
             self.patches
                 .enqueue_after(self.now.mono, id, &key, attempts.failed, None);
             return;
         }
-        let is_fresh = run
-            .draft
-            .as_ref()
-            .is_some_and(|draft| draft.resource_version == entry.app.resource_version);
-        if !is_fresh && !self.redraft(id, attempts) {
+        if attempts.must_read {
+            self.start_read(id, key);
+            return;
+        }
+        let is_fresh = run.next_plan.is_none()
+            && run
+                .draft
+                .as_ref()
+                .is_some_and(|draft| draft.resource_version == entry.app.resource_version);
+        if !is_fresh && !self.redraft(id) {
             return;
         }
         let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) else {
@@ -53,7 +65,7 @@ impl Updater {
         let Some(draft) = &run.draft else { return };
         let (resource_version, operations) =
             (draft.resource_version.clone(), draft.operations.clone());
-        run.phase = Phase::Patching(attempts);
+        run.phase = Phase::Patching;
         self.patches
             .start_patch(self.now.mono, &mut self.ops, id, |timeout| {
                 ApplicationPatch {
@@ -65,21 +77,26 @@ impl Updater {
             });
     }
 
-    /// Decides anew, because the record has changed since. False when nothing is to be sent now: the run
-    /// ended with that, or looks up what the record asks for now.
-    fn redraft(&mut self, id: AppId, attempts: Attempts) -> bool {
+    fn start_read(&mut self, id: AppId, key: AppKey) {
+        if let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) {
+            run.phase = Phase::Reading;
+        }
+        self.patches
+            .start_read(self.now.mono, &mut self.ops, id, key);
+    }
+
+    /// Decides anew, because the record has changed since. False when nothing is to be sent now.
+    fn redraft(&mut self, id: AppId) -> bool {
         let Some(entry) = self.apps.entry_mut(id) else {
             return false;
         };
         let Some(run) = entry.run.as_mut() else {
             return false;
         };
-        let plan = Plan::of(&entry.app, &self.config.runtime_platform);
-        let is_answered = run.answers(&plan, entry.revision);
-        run.plan = plan;
-        run.revision = entry.revision;
-        if !is_answered {
-            // Other annotations ask for other look-ups: the run begins anew.
+        if let Some(plan) = run.next_plan.take() {
+            // Something else may be wanted now: that is looked up before it is decided.
+            run.plan = *plan;
+            entry.again = false;
             self.look_up(id);
             return false;
         }
@@ -97,7 +114,7 @@ impl Updater {
         match decision.write {
             WriteBack::Patch(operations) => {
                 let changes = decision.changes;
-                run.draft = Some(alloc::boxed::Box::new(Draft {
+                run.draft = Some(Box::new(Draft {
                     resource_version,
                     operations,
                     changes,
@@ -105,89 +122,108 @@ impl Updater {
                 }));
                 true
             }
-            WriteBack::None if attempts.is_unknown => {
-                // Our values are there: the patch whose reply was lost was applied.
-                self.on_written(id);
-                false
-            }
             WriteBack::None | WriteBack::Git | WriteBack::Refused(_) => {
-                self.finish_run(id, end_of(&counters), counters);
+                self.finish_unwritten(id, &decision.images, counters);
                 false
             }
         }
     }
 
-    /// The values of the draft are in the cluster.
-    fn on_written(&mut self, id: AppId) {
-        let Some(entry) = self.apps.entry_mut(id) else {
+    /// Ends a run for which nothing is to be written, or nothing more: a patch whose reply was lost may
+    /// turn out to have been applied.
+    pub(super) fn finish_unwritten(&mut self, id: AppId, decided: &[Reason], counters: Counters) {
+        let run = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut());
+        if let Some(run) = run
+            && run.proves(decided)
+        {
+            run.draft = run.unproved.take();
+            let counters = self.tell_written(id);
+            self.finish_run(id, end_of(&counters), counters);
             return;
+        }
+        self.finish_run(id, end_of(&counters), counters);
+    }
+
+    /// Tells that the values of the draft are in the cluster, and returns what the run has counted.
+    fn tell_written(&mut self, id: AppId) -> Counters {
+        let Some(entry) = self.apps.entry_mut(id) else {
+            return Counters::default();
         };
         let key = entry.app.key.clone();
         let Some(draft) = entry.run.as_mut().and_then(|run| run.draft.take()) else {
-            return;
+            return Counters::default();
         };
         self.counts.writes += 1;
         self.events.push_back(Event::Written {
             key,
             changes: draft.changes,
         });
-        self.finish_run(id, end_of(&draft.counters), draft.counters);
+        draft.counters
     }
 
     pub(super) fn on_patched(&mut self, op: OpId, outcome: PatchOutcome) {
-        let Some((id, attempts)) = self.take_answered(op, FlightKind::Patch) else {
-            return;
+        let Some(id) = self.patches.take_completed(op, FlightKind::Patch) else {
+            return self.count_completion(false);
         };
+        // The server speaks to all of us, whoever asked.
+        if let PatchOutcome::Throttled(Some(wait)) = outcome {
+            self.patches.handle_throttled(self.now.mono, wait);
+        }
+        if !self.is_awaited(id) {
+            return;
+        }
         match outcome {
             PatchOutcome::Done(app) => {
-                // The watch brings it too; this is earlier.
+                let counters = self.tell_written(id);
+                // The watch brings it too; this is earlier. It may end the run on its own.
                 self.on_known(*app);
-                self.on_written(id);
+                self.finish_run(id, end_of(&counters), counters);
             }
-            PatchOutcome::Conflict => self.read_again(id, attempts),
+            PatchOutcome::Conflict => self.read_again(id, "the application was changed meanwhile"),
             PatchOutcome::Unknown(detail) => {
-                self.tell_failure(id, detail, true);
-                self.read_again(
-                    id,
-                    Attempts {
-                        is_unknown: true,
-                        ..attempts
-                    },
-                );
+                if let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) {
+                    run.unproved = run.draft.take();
+                }
+                self.read_again(id, &detail);
             }
             PatchOutcome::Missing => self.fail_write(id, "the application is gone".into()),
             PatchOutcome::Denied(detail) | PatchOutcome::Rejected(detail) => {
                 self.fail_write(id, detail);
             }
-            PatchOutcome::Throttled(wait) => {
-                if let Some(wait) = wait {
-                    self.patches.handle_throttled(self.now.mono, wait);
-                }
-                self.repeat(id, attempts, "the API server asks to wait".into());
-            }
-            PatchOutcome::Transient(detail) => self.repeat(id, attempts, detail),
+            PatchOutcome::Throttled(_) => self.repeat(id, ASKED_TO_WAIT.into()),
+            PatchOutcome::Transient(detail) => self.repeat(id, detail),
         }
     }
 
     pub(super) fn on_read(&mut self, op: OpId, outcome: ReadOutcome) {
-        let Some((id, attempts)) = self.take_answered(op, FlightKind::Read) else {
-            return;
+        let Some(id) = self.patches.take_completed(op, FlightKind::Read) else {
+            return self.count_completion(false);
         };
+        if let ReadOutcome::Throttled(Some(wait)) = outcome {
+            self.patches.handle_throttled(self.now.mono, wait);
+        }
+        if !self.is_awaited(id) {
+            return;
+        }
         match outcome {
             ReadOutcome::Found(app) => {
-                self.on_known(*app);
+                if let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) {
+                    run.attempts.must_read = false;
+                }
                 // The record may be of another application by now; then this run is over.
-                self.repeat(id, attempts, "the application was changed meanwhile".into());
+                self.on_known(*app);
+                // Why it is repeated was told before the read.
+                self.put_off(
+                    id,
+                    "the application is changed again and again".into(),
+                    false,
+                );
             }
             ReadOutcome::Missing => self.fail_write(id, "the application is gone".into()),
             ReadOutcome::Denied(detail) => self.fail_write(id, detail),
-            ReadOutcome::Throttled(wait) => {
-                if let Some(wait) = wait {
-                    self.patches.handle_throttled(self.now.mono, wait);
-                }
-                self.read_later(id, attempts, "the API server asks to wait".into());
-            }
-            ReadOutcome::Transient(detail) => self.read_later(id, attempts, detail),
+            // It stays marked: nothing is sent before a read has told what there is.
+            ReadOutcome::Throttled(_) => self.repeat(id, ASKED_TO_WAIT.into()),
+            ReadOutcome::Transient(detail) => self.repeat(id, detail),
         }
     }
 
@@ -199,56 +235,58 @@ impl Updater {
         }
     }
 
-    /// Frees the slot of an answered operation. `None` when it was nobody's, or its application is gone.
-    fn take_answered(&mut self, op: OpId, kind: FlightKind) -> Option<(AppId, Attempts)> {
-        let Some(id) = self.patches.take_completed(op, kind) else {
-            self.count_completion(false);
-            return None;
-        };
+    /// True when a run waits for what was just answered. Otherwise its application is gone, and only
+    /// what the scheduler was still told to count ends.
+    fn is_awaited(&mut self, id: AppId) -> bool {
         if let Some(leaving) = self.leaving.remove(&id) {
             self.on_left(&leaving);
-            return None;
+            return false;
         }
-        let run = self.apps.entry(id)?.run.as_ref()?;
-        match run.phase {
-            Phase::Patching(attempts) | Phase::Reading(attempts) => Some((id, attempts)),
-            Phase::Listings | Phase::Slot | Phase::Facts | Phase::InLine(_) => None,
-        }
+        let run = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut());
+        run.is_some_and(|run| match run.phase {
+            Phase::Patching | Phase::Reading => {
+                run.phase = Phase::Answered;
+                true
+            }
+            Phase::Listings | Phase::Slot | Phase::Facts | Phase::InLine | Phase::Answered => false,
+        })
     }
 
     fn on_left(&mut self, leaving: &super::Leaving) {
-        self.tell_schedule(&leaving.key, leaving.kind, RunEnd::Abandoned);
+        let namesake = self
+            .apps
+            .id(&leaving.key)
+            .and_then(|id| self.apps.entry(id));
+        let is_taken_over = namesake.is_some_and(|entry| entry.run.is_some());
+        if leaving.kind.is_scheduled() || leaving.follows.is_some() || !is_taken_over {
+            self.tell_schedule(&leaving.key, leaving.kind, RunEnd::Abandoned);
+        }
         if let Some(kind) = leaving.follows {
             self.tell_schedule(&leaving.key, kind, RunEnd::Abandoned);
         }
     }
 
     /// Reads the object before anything is repeated: after a conflict, or when a reply was lost.
-    fn read_again(&mut self, id: AppId, attempts: Attempts) {
-        let Some(entry) = self.apps.entry_mut(id) else {
-            return;
-        };
-        let key = entry.app.key.clone();
-        let Some(run) = entry.run.as_mut() else {
-            return;
-        };
-        run.phase = Phase::Reading(attempts);
-        self.patches
-            .start_read(self.now.mono, &mut self.ops, id, key);
-    }
-
-    /// Puts the application in line once more, or gives up when it had its attempts.
-    fn repeat(&mut self, id: AppId, attempts: Attempts, detail: alloc::string::String) {
-        let attempts = Attempts {
-            failed: attempts.failed + 1,
-            ..attempts
-        };
-        let may_go_on = self.patches.can_repeat(attempts.failed) && self.is_running();
-        if !may_go_on {
-            self.fail_write(id, detail);
-            return;
+    fn read_again(&mut self, id: AppId, detail: &str) {
+        if !self.is_running() {
+            return self.fail_write(id, detail.into());
         }
-        self.tell_failure(id, detail, true);
+        self.tell_failure(id, detail.into(), true);
+        let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) else {
+            return;
+        };
+        run.attempts.must_read = true;
+        run.phase = Phase::InLine;
+        self.patches.enqueue_first(id);
+    }
+
+    /// Tells why, and puts the application in line once more.
+    fn repeat(&mut self, id: AppId, detail: String) {
+        self.put_off(id, detail, true);
+    }
+
+    /// Puts the application in line once more after a pause, or gives up when it had its attempts.
+    fn put_off(&mut self, id: AppId, detail: String, is_news: bool) {
         let Some(entry) = self.apps.entry_mut(id) else {
             return;
         };
@@ -256,31 +294,36 @@ impl Updater {
         let Some(run) = entry.run.as_mut() else {
             return;
         };
-        run.phase = Phase::InLine(attempts);
-        self.patches
-            .enqueue_after(self.now.mono, id, &key, attempts.failed - 1, None);
-    }
-
-    /// A read failed: the next attempt decides on what the watch says meanwhile, unless the outcome of
-    /// the patch is unknown; then only a read can tell.
-    fn read_later(&mut self, id: AppId, attempts: Attempts, detail: alloc::string::String) {
-        self.repeat(id, attempts, detail);
+        let failed = run.attempts.failed;
+        run.attempts.failed += 1;
+        if !self.patches.can_repeat(failed + 1) || !self.is_running() {
+            return self.fail_write(id, detail);
+        }
+        if is_news {
+            self.tell_failure(id, detail, true);
+        }
+        if let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) {
+            run.phase = Phase::InLine;
+            self.patches
+                .enqueue_after(self.now.mono, id, &key, failed, None);
+        }
     }
 
     /// The write is given up for this run; the next check decides anew.
-    fn fail_write(&mut self, id: AppId, detail: alloc::string::String) {
+    fn fail_write(&mut self, id: AppId, detail: String) {
         self.tell_failure(id, detail, false);
         let draft = self
             .apps
             .entry_mut(id)
-            .and_then(|entry| entry.run.as_mut()?.draft.take());
+            .and_then(|entry| entry.run.as_mut())
+            .and_then(|run| run.draft.take().or_else(|| run.unproved.take()));
         let mut counters = draft.map_or_else(Counters::default, |draft| draft.counters);
         counters.on_write_failed();
         self.counts.writes_failed += 1;
         self.finish_run(id, RunEnd::Failure, counters);
     }
 
-    fn tell_failure(&mut self, id: AppId, detail: alloc::string::String, is_repeated: bool) {
+    fn tell_failure(&mut self, id: AppId, detail: String, is_repeated: bool) {
         if let Some(entry) = self.apps.entry(id) {
             let key = entry.app.key.clone();
             self.events.push_back(Event::WriteFailed {
