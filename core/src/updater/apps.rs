@@ -22,8 +22,6 @@ pub(super) struct Entry {
     pub(super) app: Application,
     /// Why it takes no part, or `None` when it does.
     pub(super) ignored: Option<IgnoreReason>,
-    /// How often its annotations changed: what was looked up for older ones is no ground to write on.
-    pub(super) revision: u32,
     /// The repositories of its images, sorted, each once.
     pub(super) repositories: Box<[RepositoryId]>,
     /// The run under way, at most one (S1).
@@ -85,7 +83,6 @@ impl Apps {
         let entry = Entry {
             app,
             ignored: None,
-            revision: 0,
             repositories: Box::default(),
             run: None,
             in_line: false,

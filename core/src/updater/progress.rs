@@ -202,7 +202,6 @@ impl Updater {
             deadline,
             phase: Phase::Listings,
             plan,
-            revision: entry.revision,
             lookups: Vec::new(),
             has_slot: kind.is_scheduled(),
             draft: None,

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use crate::effect::PatchOperation;
 use crate::registry::{LookupFailure, RepositoryId};
 use crate::time::Time;
-use crate::update::{Change, Counters, Plan, Reason};
+use crate::update::{Change, Counters, ImagePlan, Plan, Reason};
 
 /// Why a run takes place.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -53,8 +53,6 @@ pub(super) struct Run {
     pub(super) deadline: Time,
     pub(super) phase: Phase,
     pub(super) plan: Plan,
-    /// Of which annotations the plan was made.
-    pub(super) revision: u32,
     /// How far the look-up of each image of the plan has come, in its order.
     pub(super) lookups: Vec<LookupState>,
     /// It holds one of the scheduler's slots.
@@ -147,17 +145,6 @@ impl Run {
             + self.plan.images.capacity() * size_of::<ImagePlan>()
             + self.lookups.capacity() * size_of::<LookupState>()
             + self.draft.as_deref().map_or(0, size_of_val)
-    }
-
-    /// True when the look-ups of this run answer what `plan` asks: it was made of the same annotations,
-    /// and has no image that the plan of the look-ups had not.
-    pub(super) fn answers(&self, plan: &Plan, revision: u32) -> bool {
-        let mut pairs = plan.images.iter().zip(&self.lookups);
-        self.revision == revision
-            && plan.images.len() == self.lookups.len()
-            && pairs.all(|(image, lookup)| {
-                image.obstacle.is_some() || *lookup != LookupState::NotNeeded
-            })
     }
 
     /// True while some image waits for a listing.

@@ -5,8 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
-use super::Updater;
 use super::run::{Phase, Run};
+use super::{Leaving, Updater};
 use crate::app::unknown_keys;
 use crate::bytes;
 use crate::explain::{Explanation, ImageReport};
