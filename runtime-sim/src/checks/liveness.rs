@@ -145,7 +145,23 @@ impl Liveness {
                     };
                 }
             }
-            _ => {}
+            Event::ApplicationConsidered { .. }
+            | Event::ApplicationIgnored { .. }
+            | Event::ApplicationMalformed { .. }
+            | Event::ApplicationDeleted { .. }
+            | Event::ApplicationRefused { .. }
+            | Event::Synced { .. }
+            | Event::Redecided { .. }
+            | Event::ImageDecided { .. }
+            | Event::WriteRefused { .. }
+            | Event::DryRun { .. }
+            | Event::Written { .. }
+            | Event::WriteFailed { .. }
+            | Event::OperationStalled { .. }
+            | Event::Schedule(_)
+            | Event::Registry(_)
+            | Event::ShutdownBegun { .. }
+            | Event::Stopped { .. } => {}
         }
         Ok(())
     }

@@ -160,7 +160,7 @@ impl Observers {
         self.liveness.woken();
     }
 
-    /// A registry asked to be left alone for `wait_s` seconds.
+    /// The core was told that a registry wants to be left alone for `wait_s` seconds.
     pub fn throttled(&mut self, now: Time, host: &str, wait_s: u64) {
         self.safety.throttled(now, host, wait_s);
     }
