@@ -16,7 +16,7 @@ use crate::world::{NAMESPACE, World};
 /// Worlds up to this size are judged app by app (L2).
 const BYPASS_APPS_MAX: u32 = 50;
 /// The longest that one run may take: the per-application deadline.
-const RUN_MAX: Duration = Duration::from_secs(600);
+const RUN_MAX: Duration = Duration::from_mins(10);
 /// Over how long starts of a fresh process are spread, at most.
 const START_SPREAD_MAX: Duration = Duration::from_secs(30);
 

@@ -5,6 +5,8 @@
 mod ledger;
 mod liveness;
 mod safety;
+#[cfg(test)]
+mod tests;
 
 pub use ledger::{Ledger, expected_tag};
 pub use liveness::{Liveness, Quiet};
@@ -89,7 +91,7 @@ impl Observers {
         if let Some(found) = self.found.take() {
             return Err(found);
         }
-        self.safety.audit(core, steps)?;
+        self.safety.audit(steps, || core.audit())?;
         self.liveness.dispatch_bound(now)
     }
 
