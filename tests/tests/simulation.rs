@@ -147,7 +147,10 @@ fn words_give_the_first_line_and_the_exit_code() {
     assert!(out.starts_with(line), "{out}");
     assert!(out.contains("\nreproduce with\n"), "{out}");
 
-    assert_eq!(command("run --planted L2 --seed 7 --apps 5 --hours 1").0, 112);
+    assert_eq!(
+        command("run --planted L2 --seed 7 --apps 5 --hours 1").0,
+        112
+    );
     for words in ["run --colour red", "run --seed many", "replay", "fly"] {
         assert_eq!(command(words).0, 1, "{words}");
     }
@@ -173,9 +176,5 @@ fn engine(options: &Options) -> Engine {
 fn assert_holds(report: &Report) {
     let mut page = Vec::new();
     report::write(&mut page, report).expect("writing to memory succeeds");
-    assert!(
-        report.verdict.is_ok(),
-        "{}",
-        String::from_utf8_lossy(&page)
-    );
+    assert!(report.verdict.is_ok(), "{}", String::from_utf8_lossy(&page));
 }

@@ -66,11 +66,15 @@ fn s2_too_many_requests_or_patches_in_flight() {
 #[test]
 fn s3_a_request_inside_the_throttle_window() {
     let mut bench = Bench::new();
-    bench.observers.throttled(Time::from_secs(10), "r0.test", 30);
+    bench
+        .observers
+        .throttled(Time::from_secs(10), "r0.test", 30);
     bench.request(Time::from_secs(39), 1, "r1.test");
     bench.request(Time::from_secs(40), 2, "r0.test");
     bench.assert_nothing_found();
-    bench.observers.throttled(Time::from_secs(50), "r0.test", 30);
+    bench
+        .observers
+        .throttled(Time::from_secs(50), "r0.test", 30);
     bench.request(Time::from_secs(79), 3, "r0.test");
     bench.assert_found("S3", "r0.test");
 }
