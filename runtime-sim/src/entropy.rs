@@ -58,12 +58,18 @@ impl Entropy {
     }
 
     /// A number below `bound`; 0 when `bound` is 0.
+    ///
+    /// # Panics
+    /// Never: the high half of the product is below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
         let product = u128::from(self.bits()) * u128::from(bound);
         u64::try_from(product >> 64).expect("the high half of a product fits")
     }
 
     /// An index below `len`; 0 when `len` is 0.
+    ///
+    /// # Panics
+    /// Never: an index below a length fits.
     pub fn index(&mut self, len: usize) -> usize {
         let bound = u64::try_from(len).expect("a length fits in 64 bits");
         usize::try_from(self.below(bound)).expect("an index below a length fits")

@@ -155,7 +155,7 @@ impl Fleet {
             .filter(|at| **at <= self.last_patch);
         let listing = until_last
             .clone()
-            .last()
+            .next_back()
             .copied()
             .unwrap_or(self.last_patch);
         FanOut {

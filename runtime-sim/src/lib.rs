@@ -2,10 +2,12 @@
 //! [`wire`], which serves the same fake world on real sockets.
 
 pub mod checks;
+pub mod cli;
 pub mod engine;
 pub mod entropy;
 pub mod fleet;
 pub mod options;
+pub mod plan_file;
 pub mod report;
 pub mod run;
 pub mod scale;

@@ -102,6 +102,15 @@ pub enum Planted {
 }
 
 impl Planted {
+    /// The invariant that it breaks.
+    pub const fn invariant(self) -> &'static str {
+        match self {
+            Self::DoubleCheck => "S1",
+            Self::StaleListing => "S10",
+            Self::ForgottenApp => "L2",
+        }
+    }
+
     /// The planted bug that `name` (an invariant id) asks for.
     pub fn from_invariant(name: &str) -> Option<Self> {
         match name {
@@ -114,6 +123,28 @@ impl Planted {
 }
 
 impl Options {
+    /// A small world of one hour without faults: a start for runs that are put together by hand.
+    pub fn quiet(seed: u64) -> Self {
+        Self {
+            seed,
+            apps: 12,
+            horizon: Duration::from_secs(3600),
+            profile: Profile::Faultless,
+            registries: 2,
+            repositories: 6,
+            tags: 8,
+            interval: Duration::from_secs(60),
+            cycle: false,
+            policy: Policy::Default,
+            concurrency_max: 10,
+            per_repo_cap: 0,
+            cooldown: Duration::ZERO,
+            actions_per_hour: 60,
+            faults: Faults::default(),
+            planted: None,
+        }
+    }
+
     /// Derives a run from `seed`. `apps` and `hours` replace what the seed would choose.
     pub fn derive(seed: u64, profile: Profile, apps: Option<u32>, hours: Option<u32>) -> Self {
         let mut entropy = Entropy::new(seed, Stream::Options);

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::options::{Options, Planted, Profile};
+use crate::options::{Options, Profile};
+use crate::plan_file;
 use crate::run::Report;
 
 /// The line that starts this run again.
@@ -16,11 +17,9 @@ pub fn reproduce(options: &Options) -> String {
     if options.profile == Profile::Faultless {
         line.push_str(" --faultless");
     }
-    match options.planted {
-        None => {}
-        Some(Planted::DoubleCheck) => line.push_str(" --planted S1"),
-        Some(Planted::StaleListing) => line.push_str(" --planted S10"),
-        Some(Planted::ForgottenApp) => line.push_str(" --planted L2"),
+    if let Some(planted) = options.planted {
+        line.push_str(" --planted ");
+        line.push_str(planted.invariant());
     }
     line
 }
@@ -51,7 +50,11 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
         "\nFAILED at {:?}, step {}: {}",
         failure.at, report.steps, failure.violation
     )?;
-    writeln!(out, "\noptions\n{options}")?;
+    writeln!(
+        out,
+        "\nthe plan, for `replay`\n{}",
+        plan_file::to_text(options)
+    )?;
     writeln!(out, "\nfaults injected {:?}", report.injected)?;
     writeln!(out, "\nthe last lines: time, kind, what")?;
     for line in report.trace.kept() {

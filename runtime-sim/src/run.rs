@@ -68,9 +68,12 @@ pub struct Failure {
 
 /// Runs the plan that follows from `options`.
 pub fn run(options: &Options) -> Report {
-    let plan = Plan::generate(options);
-    let outcome = catch_unwind(AssertUnwindSafe(|| run_plan(options, plan)));
-    outcome.unwrap_or_else(|panic| {
+    guarded(options, || run_plan(options, Plan::generate(options)))
+}
+
+/// S20: a panic of the core is a verdict.
+fn guarded(options: &Options, run: impl FnOnce() -> Report) -> Report {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let detail = panic
             .downcast_ref::<String>()
             .map(String::as_str)
@@ -171,11 +174,16 @@ fn phases(engine: &mut Engine) -> Result<(), Violation> {
     engine.run_until(end, steps_max)?;
     if claims_liveness {
         let left = engine.core.stats();
-        if left.applications != 0 || left.repositories != 0 || left.operations != 0 {
+        let fresh = engine.fresh_core().footprint();
+        let held = engine.core.footprint();
+        // Queues keep the room that they once needed; all else is as it was.
+        let is_empty = (held.applications, held.listings, held.registry)
+            == (fresh.applications, fresh.listings, fresh.registry);
+        if left.applications != 0 || left.repositories != 0 || left.operations != 0 || !is_empty {
             return Err(Violation::new(
                 "S17",
                 "core",
-                format!("after the teardown: {left:?}"),
+                format!("after the teardown: {left:?}, {held:?}, at the start {fresh:?}"),
             ));
         }
     }
@@ -235,5 +243,19 @@ fn harness_failure(options: &Options, detail: String) -> Report {
             explanation: String::new(),
         }),
         trace: Trace::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_verdict_with_its_text() {
+        let options = Options::quiet(1);
+        let report = guarded(&options, || panic!("the core broke"));
+        let failure = report.verdict.expect_err("a panic is no success");
+        assert_eq!(failure.code, ExitCode::Panic);
+        assert_eq!(failure.violation.to_string(), "S20 (core): the core broke");
     }
 }

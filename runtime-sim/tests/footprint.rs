@@ -15,7 +15,7 @@ const FLEET: FleetSize = FleetSize {
     repositories: 100,
     tags: 200,
     sharing: 50,
-    interval: Duration::from_secs(60),
+    interval: Duration::from_mins(1),
 };
 
 #[test]

@@ -10,9 +10,10 @@ use super::endpoint::EndpointId;
 use super::exchange::Work;
 use super::job::{JobId, Phase, Task};
 use super::outcome::{LookupFailure, LookupFailureKind as Kind, RegistryOutcome};
-use super::reply::Refusal;
+use super::reply::{Refusal, judge_status};
 use super::timers::Timer;
 use super::{Registry, backoff};
+use crate::http::HttpOutcome;
 use crate::time::Time;
 
 impl Registry {
@@ -57,6 +58,15 @@ impl Registry {
             self.timers.arm(Timer::Job(id), until);
         } else {
             self.enqueue_begun(id);
+        }
+    }
+
+    /// Nobody waits for this answer any more, but a registry that asks to be left alone means everybody.
+    pub(super) fn on_late_answer(&mut self, id: EndpointId, outcome: &HttpOutcome) {
+        if let HttpOutcome::Response(response) = outcome
+            && let Some(wait) = judge_status(response).retry_after
+        {
+            self.throttle(id, self.now.mono.after(wait));
         }
     }
 

@@ -106,8 +106,10 @@ impl Registry {
             HttpOutcome::Failed(failure) => RequestEnd::Transport(failure.kind),
         };
         self.give_slot(&operation, end);
-        if let Work::Exchange(Some(id)) = operation.work {
-            self.on_answer(id, outcome);
+        match operation.work {
+            Work::Exchange(Some(id)) => self.on_answer(id, outcome),
+            Work::Exchange(None) => self.on_late_answer(operation.endpoint, &outcome),
+            Work::Credential(_) => {}
         }
         self.forget_endpoint_if_unused(operation.endpoint);
         true

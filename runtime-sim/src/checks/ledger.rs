@@ -182,9 +182,8 @@ impl Ledger {
                 let prefix = format!("{host}/{repo}:");
                 let live = object["status"]["summary"]["images"].as_array();
                 let running = live.into_iter().flatten().filter_map(Value::as_str);
-                let running = running
-                    .filter_map(|image| image.strip_prefix(&prefix))
-                    .next();
+                let mut running = running.filter_map(|image| image.strip_prefix(&prefix));
+                let running = running.next();
                 let held = written(object, model, image, world);
                 let is_wanted = |tag: Option<&str>| {
                     tag.is_some_and(|tag| {

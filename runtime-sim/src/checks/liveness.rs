@@ -16,7 +16,7 @@ use crate::world::{NAMESPACE, World};
 /// Worlds up to this size are judged app by app (L2).
 const BYPASS_APPS_MAX: u32 = 50;
 /// The longest that one run may take: the per-application deadline.
-const RUN_MAX: Duration = Duration::from_secs(600);
+const RUN_MAX: Duration = Duration::from_mins(10);
 /// Over how long starts of a fresh process are spread, at most.
 const START_SPREAD_MAX: Duration = Duration::from_secs(30);
 
@@ -145,7 +145,23 @@ impl Liveness {
                     };
                 }
             }
-            _ => {}
+            Event::ApplicationConsidered { .. }
+            | Event::ApplicationIgnored { .. }
+            | Event::ApplicationMalformed { .. }
+            | Event::ApplicationDeleted { .. }
+            | Event::ApplicationRefused { .. }
+            | Event::Synced { .. }
+            | Event::Redecided { .. }
+            | Event::ImageDecided { .. }
+            | Event::WriteRefused { .. }
+            | Event::DryRun { .. }
+            | Event::Written { .. }
+            | Event::WriteFailed { .. }
+            | Event::OperationStalled { .. }
+            | Event::Schedule(_)
+            | Event::Registry(_)
+            | Event::ShutdownBegun { .. }
+            | Event::Stopped { .. } => {}
         }
         Ok(())
     }

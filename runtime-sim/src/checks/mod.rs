@@ -5,6 +5,8 @@
 mod ledger;
 mod liveness;
 mod safety;
+#[cfg(test)]
+mod tests;
 
 pub use ledger::{Ledger, expected_tag};
 pub use liveness::{Liveness, Quiet};
@@ -89,7 +91,7 @@ impl Observers {
         if let Some(found) = self.found.take() {
             return Err(found);
         }
-        self.safety.audit(core, steps)?;
+        self.safety.audit(steps, || core.audit())?;
         self.liveness.dispatch_bound(now)
     }
 
@@ -160,7 +162,7 @@ impl Observers {
         self.liveness.woken();
     }
 
-    /// A registry asked to be left alone for `wait_s` seconds.
+    /// The core was told that a registry wants to be left alone for `wait_s` seconds.
     pub fn throttled(&mut self, now: Time, host: &str, wait_s: u64) {
         self.safety.throttled(now, host, wait_s);
     }

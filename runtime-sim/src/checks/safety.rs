@@ -1,8 +1,8 @@
 //! Safety: S1, S2, S3, S13, S16. (S14 and S15 are seen by the engine, S20 is a panic.)
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use image_updater_core::Updater;
 use image_updater_core::effect::{ClusterEffect, Effect};
 use image_updater_core::event::Event;
 use image_updater_core::id::{AppKey, OpId};
@@ -14,9 +14,9 @@ use super::Violation;
 use crate::options::Options;
 
 /// Requests that a registry may have in flight.
-pub const IN_FLIGHT_PER_REGISTRY_MAX: usize = 15;
+const IN_FLIGHT_PER_REGISTRY_MAX: usize = 15;
 /// Patches and reads that the API server may have in flight.
-pub const IN_FLIGHT_PATCHES_MAX: usize = 16;
+const IN_FLIGHT_PATCHES_MAX: usize = 16;
 /// Worlds up to this size are audited after every step.
 const AUDITED_APPS_MAX: u32 = 50;
 /// Larger worlds are audited every so many steps.
@@ -51,10 +51,13 @@ impl Safety {
     }
 
     /// S16: the core's counters equal a recount.
-    pub fn audit(&self, core: &Updater, steps: u64) -> Result<(), Violation> {
+    pub fn audit(
+        &self,
+        steps: u64,
+        recount: impl FnOnce() -> Result<(), String>,
+    ) -> Result<(), Violation> {
         if self.small || steps.is_multiple_of(AUDIT_STEPS) {
-            core.audit()
-                .map_err(|detail| Violation::new("S16", "core", detail))?;
+            recount().map_err(|detail| Violation::new("S16", "core", detail))?;
         }
         Ok(())
     }
@@ -158,10 +161,12 @@ impl Safety {
         }
     }
 
-    /// A registry asked for `wait_s` seconds of peace. The answer is still on its way: what the core
-    /// sends before it arrives is no offence, so the window counts from its arrival at the latest.
+    /// The core has just been told that a registry wants `wait_s` seconds of peace. What it had sent
+    /// before is no offence.
     pub fn throttled(&mut self, now: Time, host: &str, wait_s: u64) {
-        let _ = (now, host, wait_s);
+        let until = now.after(Duration::from_secs(wait_s));
+        let known = self.throttled_until.entry(host.to_owned()).or_insert(until);
+        *known = until.max(*known);
     }
 
     /// S1 and S13: one check at a time, and none for what is gone.
@@ -183,7 +188,23 @@ impl Safety {
             Event::CheckFinished { key, .. } => {
                 self.checking.remove(key);
             }
-            _ => {}
+            Event::ApplicationConsidered { .. }
+            | Event::ApplicationIgnored { .. }
+            | Event::ApplicationMalformed { .. }
+            | Event::ApplicationDeleted { .. }
+            | Event::ApplicationRefused { .. }
+            | Event::Synced { .. }
+            | Event::Redecided { .. }
+            | Event::ImageDecided { .. }
+            | Event::WriteRefused { .. }
+            | Event::DryRun { .. }
+            | Event::Written { .. }
+            | Event::WriteFailed { .. }
+            | Event::OperationStalled { .. }
+            | Event::Schedule(_)
+            | Event::Registry(_)
+            | Event::ShutdownBegun { .. }
+            | Event::Stopped { .. } => {}
         }
         Ok(())
     }

@@ -251,3 +251,21 @@ fn a_full_queue_is_a_reason() {
     want_many(&mut driver, "reg.io", 4);
     assert_eq!(driver.take_listings(), vec![(vec![3], Err(Kind::Overflow))]);
 }
+
+#[test]
+fn a_registry_that_asks_for_peace_after_the_request_was_given_up_has_it() {
+    let mut driver = Driver::new(unlimited());
+    let first = driver.repository("reg.io", "first");
+    driver.want(first, 1);
+    let (op, _) = driver.requests.pop_front().expect("a request");
+    let second = driver.repository("reg.io", "second");
+    driver.registry.release(first);
+    let throttled = with(429, &[("retry-after", "30")], "");
+    driver.complete(op, HttpOutcome::Response(throttled));
+    assert_eq!(driver.cancels, [op]);
+    driver.want(second, 2);
+    driver.pass(Duration::from_millis(29_999));
+    assert!(driver.requests.is_empty(), "asked within the window");
+    driver.pass(Duration::from_millis(1));
+    assert_eq!(driver.requests.len(), 1);
+}
