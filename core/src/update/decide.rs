@@ -304,6 +304,22 @@ impl From<SpecError> for Reason {
     }
 }
 
+/// True when the application's parameters hold all of `changes`, as `plan` writes them: a patch with
+/// them was applied.
+pub fn holds(app: &Application, plan: &Plan, changes: &[Change]) -> bool {
+    let Ok(spec) = ImageSpec::of(app) else {
+        return false;
+    };
+    changes.iter().all(|change| {
+        plan.images.iter().enumerate().any(|(at, image)| {
+            let claim_of = |other: &Image| plan.claim_of_others(at, other);
+            image.entry.alias == change.image.alias
+                && image.entry.is_same_repository(&change.image)
+                && spec.holds(put_of(image, &change.image, &claim_of))
+        })
+    })
+}
+
 fn put_of<'a>(
     image: &'a ImagePlan,
     new: &'a Image,

@@ -24,7 +24,7 @@ mod tests;
 
 pub use change::{Change, event_annotations};
 pub use claim::Claim;
-pub use decide::{Counters, Decision, WriteBack, decide};
+pub use decide::{Counters, Decision, WriteBack, decide, holds};
 pub use listing::{FailureKind, Lookup, TagFacts, TagListing};
 pub use needs::needs_update;
 pub use plan::{ImagePlan, Need, Plan, PlanWarning};

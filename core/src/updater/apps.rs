@@ -38,6 +38,8 @@ pub(super) struct Entry {
     pub(super) last_run: Option<LastRun>,
     /// The listing generation that named it last.
     seen: u64,
+    /// The listing generation in which an answer to an operation of ours told its record last.
+    answered: u64,
 }
 
 /// All Applications.
@@ -91,6 +93,7 @@ impl Apps {
             refusal: None,
             last_run: None,
             seen: self.generation,
+            answered: 0,
         };
         self.entries.insert(id, Box::new(entry));
         id
@@ -112,6 +115,24 @@ impl Apps {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.seen = generation;
         }
+    }
+
+    /// Notes that an answer to a read or patch of ours told the record of `id`.
+    pub(super) fn mark_answered(&mut self, id: AppId) {
+        let generation = self.generation;
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.answered = generation;
+        }
+    }
+
+    /// True when the listing under way is the newest word on `id`, whatever its version: a server that
+    /// was restored from a backup counts from an older one. An answer that came since is newer.
+    pub(super) fn is_relisted(&self, id: AppId) -> bool {
+        self.listing
+            && self
+                .entries
+                .get(&id)
+                .is_some_and(|entry| entry.answered < self.generation)
     }
 
     /// A listing begins; an earlier one that did not end is void.

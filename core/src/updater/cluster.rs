@@ -47,12 +47,14 @@ impl Updater {
     }
 
     /// An application exists in this form. An object under a known name with another uid is another
-    /// application; an older version than the known one is old news.
+    /// application; an older version than the known one is old news, unless a listing brings it.
     pub(super) fn on_applied(&mut self, app: Application) -> Option<AppId> {
         if let Some(id) = self.apps.id(&app.key) {
             let known = &self.apps.entry(id)?.app;
             // Versions are counted for the whole server, so this holds for a namesake too.
-            if is_older(&app.resource_version, &known.resource_version) {
+            if is_older(&app.resource_version, &known.resource_version)
+                && !self.apps.is_relisted(id)
+            {
                 return Some(id);
             }
             if known.uid == app.uid {

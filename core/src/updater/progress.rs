@@ -533,7 +533,7 @@ impl Updater {
                 self.finish_run(id, end_of(&counters), counters);
             }
             WriteBack::None | WriteBack::Git | WriteBack::Refused(_) => {
-                self.finish_unwritten(id, &decision.images, counters);
+                self.finish_unwritten(id, counters);
             }
         }
     }

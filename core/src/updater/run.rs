@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use crate::effect::PatchOperation;
 use crate::registry::{LookupFailure, RepositoryId};
 use crate::time::Time;
-use crate::update::{Change, Counters, ImagePlan, Plan, Reason};
+use crate::update::{Change, Counters, ImagePlan, Plan};
 
 /// Why a run takes place.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -160,24 +160,6 @@ impl Run {
             LookupState::Ready { pending, .. } => !pending.is_empty(),
             LookupState::NotNeeded | LookupState::Listing(_) | LookupState::Failed(_) => false,
         })
-    }
-
-    /// True when the reply to a patch was lost and every image that it moved stands, by these decisions,
-    /// where it was to be: the patch was applied.
-    pub(super) fn proves(&self, decided: &[Reason]) -> bool {
-        let stands = |change: &Change| {
-            let mut images = self.plan.images.iter().zip(decided);
-            images.any(|(image, reason)| {
-                matches!(
-                    reason,
-                    Reason::UpToDate { .. } | Reason::AlreadyInSpec { .. }
-                ) && image.entry.alias == change.image.alias
-                    && image.entry.is_same_repository(&change.image)
-            })
-        };
-        self.unproved
-            .as_ref()
-            .is_some_and(|draft| draft.changes.iter().all(stands))
     }
 
     /// True while an operation of this run is in flight.

@@ -11,7 +11,7 @@ use crate::event::{Event, RunEnd};
 use crate::id::{AppId, AppKey, OpId};
 use crate::input::{PatchOutcome, ReadOutcome};
 use crate::patch::FlightKind;
-use crate::update::{Counters, Reason, WriteBack};
+use crate::update::{Counters, WriteBack, holds};
 
 /// Said of a throttled attempt.
 const ASKED_TO_WAIT: &str = "the API server asks to wait";
@@ -123,7 +123,7 @@ impl Updater {
                 true
             }
             WriteBack::None | WriteBack::Git | WriteBack::Refused(_) => {
-                self.finish_unwritten(id, &decision.images, counters);
+                self.finish_unwritten(id, counters);
                 false
             }
         }
@@ -131,11 +131,15 @@ impl Updater {
 
     /// Ends a run for which nothing is to be written, or nothing more: a patch whose reply was lost may
     /// turn out to have been applied.
-    pub(super) fn finish_unwritten(&mut self, id: AppId, decided: &[Reason], counters: Counters) {
-        let run = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut());
-        if let Some(run) = run
-            && run.proves(decided)
-        {
+    pub(super) fn finish_unwritten(&mut self, id: AppId, counters: Counters) {
+        let Some(entry) = self.apps.entry_mut(id) else {
+            return;
+        };
+        let Some(run) = entry.run.as_mut() else {
+            return;
+        };
+        let was_applied = |draft: &Box<Draft>| holds(&entry.app, &run.plan, &draft.changes);
+        if run.unproved.as_ref().is_some_and(was_applied) {
             run.draft = run.unproved.take();
             let counters = self.tell_written(id);
             self.finish_run(id, end_of(&counters), counters);
@@ -230,8 +234,10 @@ impl Updater {
     /// A record that came with an answer.
     fn on_known(&mut self, app: crate::app::Application) {
         // Only what is known is news: a listing under way decides about the rest.
-        if self.apps.id(&app.key).is_some() {
-            self.on_applied(app);
+        if self.apps.id(&app.key).is_some()
+            && let Some(id) = self.on_applied(app)
+        {
+            self.apps.mark_answered(id);
         }
     }
 

@@ -46,6 +46,27 @@ fn a_listing_that_broke_off_deletes_nothing() {
 }
 
 #[test]
+fn a_listing_of_a_restored_server_counts_although_its_versions_are_older() {
+    let mut world = world();
+    world.sync();
+    let mut restored = record(world.object("a"));
+    restored.resource_version = "1".into();
+    restored.images = Box::new(["r.test/org/web:0.1.0".into()]);
+    let tell = |world: &mut World, app: &image_updater_core::app::Application| {
+        world.tell(Input::Cluster(ClusterInput::Applied(Box::new(app.clone()))));
+    };
+    tell(&mut world, &restored);
+    assert!(
+        !format!("{:?}", world.core).contains("web:0.1.0"),
+        "a watch event of an older version is old news"
+    );
+    world.tell(Input::Cluster(ClusterInput::ResetBegun));
+    tell(&mut world, &restored);
+    world.tell(Input::Cluster(ClusterInput::ResetDone));
+    assert!(format!("{:?}", world.core).contains("web:0.1.0"));
+}
+
+#[test]
 fn the_end_of_a_listing_that_never_began_deletes_nothing() {
     let mut world = world();
     world.sync();

@@ -107,6 +107,23 @@ fn a_lost_reply_is_not_taken_for_written_when_nothing_can_be_decided_any_more() 
 }
 
 #[test]
+fn a_lost_reply_is_no_success_when_somebody_elses_value_stands_there() {
+    let mut world = world_of_one();
+    world.is_watch_held = true;
+    world.api_faults.push_back(ApiFault::RequestLost);
+    world.step_on();
+    // The new version runs by now, for a reason that is not ours, and a person asks for another one.
+    world.edit("web", |object| {
+        object["status"]["summary"]["images"] = json!([format!("{WEB}:1.1.0")]);
+        object["spec"]["source"]["helm"]["parameters"] =
+            json!([{"name": "web.tag", "value": "9.9.9"}]);
+    });
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.parameter("web", "web.tag"), Some("9.9.9"));
+    assert_eq!(world.written("web"), 0);
+}
+
+#[test]
 fn an_unread_reply_is_read_again_before_the_patch_is_repeated() {
     let mut world = world_of_one();
     world.is_watch_held = true;
