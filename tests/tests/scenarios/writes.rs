@@ -360,50 +360,61 @@ fn a_recreated_application_waits_for_the_patch_of_its_namesake() {
 #[test]
 fn a_recreated_application_keeps_its_own_slot_when_its_namesakes_patch_ends() {
     let mut settings = World::settings();
-    settings.schedule.concurrency_max = one_slot();
+    settings.schedule.concurrency_max = slots(2);
     let mut world = World::new(settings);
-    world.push(WEB, &["1.0.0"]);
-    world.apply(&newest(WEB, "web"));
+    world.push(WEB, &["1.0.0", "1.1.0"]);
+    let narrow = newest(WEB, "web").annotation("web.allow-tags", "regexp:^1[.]0");
+    world.apply(&narrow);
+    // Somebody else keeps the repository in memory.
+    world.apply(&newest(WEB, "zz").annotation("web.allow-tags", "regexp:^1[.]0"));
     world.sync();
     world.run_for(Duration::from_secs(1));
-    // A re-decision that fetches facts holds a slot; its patch hangs.
-    world.push(WEB, &["1.1.0"]);
+    // A re-decision that fetched facts holds the slot while its patch hangs.
     world
         .api_faults
-        .push_back(ApiFault::Slow(Duration::from_secs(300)));
-    world.run_for(INTERVAL);
-    world.annotate("web", "allow-tags", "regexp:^1");
+        .push_back(ApiFault::Slow(Duration::from_secs(60)));
+    world.annotate("web", "web.allow-tags", "any");
     world.run_for(Duration::from_secs(5));
     assert_eq!(world.patching().len(), 1);
     world.delete("web");
     world.apply(&newest(WEB, "web"));
-    world.run_for(Duration::from_secs(400));
+    // The audit of the world counts slots at every call.
+    world.run_for(Duration::from_secs(100));
     assert_eq!(world.parameter("web", "web.tag"), Some("1.1.0"));
 }
 
 #[test]
 fn a_check_that_follows_a_re_decision_keeps_its_slot() {
     let mut settings = World::settings();
-    settings.schedule.concurrency_max = one_slot();
+    settings.schedule.concurrency_max = slots(1);
+    settings.registry.interval = INTERVAL * 10;
     let mut world = World::new(settings);
-    world.push(WEB, &["1.0.0"]);
-    world.push("q.test/org/web", &["1.0.0", "1.1.0"]);
+    world.push(WEB, &["1.0.0", "1.0.5", "1.1.0"]);
     world.apply(&web());
     world.sync();
     world.run_for(INTERVAL - Duration::from_secs(1));
-    // A re-decision writes while the next check falls due.
-    world.push(WEB, &["1.1.0", "2.0.0"]);
-    world.run_for(INTERVAL);
-    world.api_faults.push_back(ApiFault::Slow(INTERVAL));
-    world.annotate("web", "image-list", "web=r.test/org/web:~1");
-    world.run_for(INTERVAL * 3);
-    assert!(world.checks("web") >= 4);
+    // The patch of a re-decision hangs, and fails, while the next check falls due.
+    world.api_faults.extend([
+        ApiFault::Silent,
+        ApiFault::Denied,
+        ApiFault::Slow(Duration::from_secs(20)),
+    ]);
+    world.annotate("web", "image-list", "web=r.test/org/web:~1.0.0");
+    world.run_for(Duration::from_secs(15));
+    assert_eq!(world.checks("web"), 2);
+    assert_eq!(world.redecided("web"), 0, "still on its way");
+    // The audit of the world counts slots at every call.
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.redecided("web"), 1);
+    assert_eq!(world.patching().len(), 1, "the check writes");
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.parameter("web", "web.tag"), Some("1.0.5"));
 }
 
 #[test]
 fn a_strategy_edited_while_waiting_for_a_slot_is_looked_up_anew() {
     let mut settings = World::settings();
-    settings.schedule.concurrency_max = one_slot();
+    settings.schedule.concurrency_max = slots(1);
     let mut world = World::new(settings);
     world.push(WEB, &["1.0.0", "1.1.0"]);
     world.push("q.test/org/api", &["1.0.0", "1.1.0"]);
@@ -466,8 +477,8 @@ fn newest(image: &str, name: &str) -> AppSpec {
         .strategy("newest-build")
 }
 
-fn one_slot() -> Concurrency {
-    Concurrency::try_from(1).expect("a limit")
+fn slots(limit: i64) -> Concurrency {
+    Concurrency::try_from(limit).expect("a limit")
 }
 
 /// One application that is one version behind.
