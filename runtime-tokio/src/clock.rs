@@ -1,12 +1,13 @@
 //! The one place that reads clocks.
 //!
-//! Monotonic time counts from the start of the process and never runs backwards; where the system
+//! Monotonic time is that of tokio's timer, so that the two never disagree and tests can pause both.
+//! It counts from the start of the process and never runs backwards; where the system
 //! clock shows that the machine slept, the core sees the jump in the wall clock only.
 
-use std::time::Instant;
 use std::time::SystemTime;
 
 use image_updater_core::time::{Now, Time, UnixTime};
+use tokio::time::Instant;
 
 /// Samples both clocks for the calls into the core.
 #[derive(Clone, Copy, Debug)]
