@@ -1,12 +1,13 @@
 //! The one place that reads clocks.
 //!
-//! Monotonic time counts from the start of the process and never runs backwards; where the system
-//! clock shows that the machine slept, the core sees the jump in the wall clock only.
+//! Monotonic time is that of tokio's timer, so that the two never disagree and tests can pause both.
+//! It counts from the start of the process and never runs backwards; where the system clock shows
+//! that the machine slept, the core sees the jump in the wall clock only.
 
-use std::time::Instant;
 use std::time::SystemTime;
 
 use image_updater_core::time::{Now, Time, UnixTime};
+use tokio::time::Instant;
 
 /// Samples both clocks for the calls into the core.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +41,7 @@ impl Clock {
 
     /// The instant of tokio's timer that corresponds to `at`, for `sleep_until`; far deadlines are
     /// cut to a day, after which the driver asks the core again.
-    pub fn to_deadline(&self, at: Time) -> tokio::time::Instant {
+    pub fn to_deadline(&self, at: Time) -> Instant {
         let ahead = at.since(self.now().mono).min(DEADLINE_MAX);
         stopwatch() + ahead
     }
@@ -54,8 +55,8 @@ const DEADLINE_MAX: std::time::Duration = std::time::Duration::from_hours(24);
     clippy::disallowed_methods,
     reason = "the clock is read here and nowhere else"
 )]
-pub(crate) fn stopwatch() -> tokio::time::Instant {
-    tokio::time::Instant::now()
+pub(crate) fn stopwatch() -> Instant {
+    Instant::now()
 }
 
 fn to_unix(wall: SystemTime) -> UnixTime {

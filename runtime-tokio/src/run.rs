@@ -16,7 +16,7 @@ use crate::http::{HttpClient, install_tls_provider, system_roots};
 use crate::kube::ClusterClient;
 use crate::settings::{Resolved, resolve};
 use crate::spawn::install_panic_hook;
-use crate::telemetry::{Field, Log, Narrator};
+use crate::telemetry::{Field, Log, Narrator, Relay};
 use crate::version;
 
 /// Intervals below this are pointed out in cycle mode.
@@ -32,6 +32,7 @@ pub fn run(
     log: Log,
 ) -> ExitCode {
     let log = Arc::new(log);
+    Relay::new(Arc::clone(&log)).install();
     install_tls_provider();
     install_panic_hook();
     announce(settings, warnings, &log);

@@ -71,6 +71,7 @@ pub async fn watch_applications(
         is_streaming_refused: false,
         n_broken_lists: 0,
         is_polling: false,
+        is_granted: false,
         pace: Pace::default(),
         said: None,
     };
@@ -101,6 +102,8 @@ struct Watch {
     n_broken_lists: u32,
     /// The last try to watch was forbidden.
     is_polling: bool,
+    /// The last try to watch was allowed.
+    is_granted: bool,
     pace: Pace,
     /// The last complaint, so that it is said once.
     said: Option<String>,
@@ -198,6 +201,7 @@ impl Watch {
         self.pace.on_in_order();
         self.n_broken_lists = 0;
         self.is_polling = false;
+        self.is_granted = true;
         if self.said.take().is_some() {
             tracing::info!("watching applications again");
         }
@@ -212,6 +216,9 @@ impl Watch {
                 self.is_streaming_refused = true;
                 return Some(Duration::ZERO);
             }
+            // For a moment after its start an API server knows no roles: what was allowed just now is
+            // tried once more before a role is blamed.
+            Trouble::WatchForbidden(_) if std::mem::take(&mut self.is_granted) => {}
             Trouble::WatchForbidden(message) => return Some(self.on_forbidden(&message)),
             Trouble::Expired => {
                 if !matches!(self.phase, Phase::Poll(_)) {

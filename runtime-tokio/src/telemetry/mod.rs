@@ -11,6 +11,7 @@ mod level;
 mod log;
 mod narrator;
 mod page;
+mod relay;
 mod text;
 
 pub use field::{Field, FieldValue};
@@ -18,3 +19,4 @@ pub use level::{Level, LogFormat, UnknownWord};
 pub use log::{Log, Sink};
 pub use narrator::Narrator;
 pub use page::Page;
+pub use relay::Relay;

@@ -201,6 +201,27 @@ async fn forbidden_watch_polls_at_a_bounded_rate_and_comes_back_when_it_is_allow
 }
 
 #[tokio::test(start_paused = true)]
+async fn watch_forbidden_for_a_moment_after_it_was_allowed_goes_on_quietly() {
+    let minute = End::CloseAfter(Duration::from_mins(1));
+    let first = [event("ADDED", "a", 5), LISTING_END.to_owned()];
+    let said = check(
+        [
+            Answer::lines(&first, minute),
+            Answer::status(403, "clusterrole not found"),
+            Answer::lines(&[event("MODIFIED", "a", 22)], minute),
+            Answer::status(403, "cannot watch"),
+            Answer::status(403, "cannot watch"),
+            page(&[], 9, ""),
+        ],
+        "begun, applied a@5, done, applied a@22, begun, done",
+        "0 stream, 60 watch 20, 61 watch 20, 121 watch 22, 122 watch 22, 122 list",
+        "grant the verb watch on applications.argoproj.io",
+    )
+    .await;
+    assert_eq!(said.matches("grant the verb watch").count(), 1, "{said}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn forbidden_list_names_the_verb_and_deletes_nothing() {
     check(
         [

@@ -162,6 +162,16 @@ impl ApiServer {
     /// identifies as the service account in it, by a bound token of one hour. One namespace per
     /// server: the cluster-wide binding is moved to the last one.
     pub fn install_rbac(&self, namespace: &str) -> Identity {
+        self.install_rbac_as(namespace, "argocd-image-updater", |shipped| shipped)
+    }
+
+    /// The same for rights that differ from the shipped ones by `edit`, under a name of their own.
+    pub fn install_rbac_as(
+        &self,
+        namespace: &str,
+        name: &str,
+        edit: impl FnOnce(String) -> String,
+    ) -> Identity {
         self.create_namespace(namespace);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rbac.yaml");
         let shipped = std::fs::read_to_string(path).expect("deploy/rbac.yaml is there");
@@ -170,14 +180,16 @@ impl ApiServer {
             shipped.contains(fixed),
             "the subject's namespace is fixed to argocd"
         );
-        let ours = shipped.replace(fixed, &format!("namespace: {namespace}\n"));
+        let ours = edit(shipped)
+            .replace(fixed, &format!("namespace: {namespace}\n"))
+            .replace("argocd-image-updater", name);
         self.kubectl(
             &self.admin,
             &["apply", "-n", namespace, "-f", "-"],
             Some(&ours),
         )
         .unwrap_or_else(|error| panic!("{error}"));
-        self.service_account(namespace, "argocd-image-updater")
+        self.service_account(namespace, name)
     }
 
     /// A bound token of one hour for a service account, by `TokenRequest`.

@@ -87,16 +87,23 @@ pub fn is_available(server: Server) -> bool {
 /// # Panics
 /// When the time is over.
 #[track_caller]
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    match within_half_a_minute(ask) {
+        Some(answer) => answer,
+        None => panic!("in vain waited for: {what}"),
+    }
+}
+
+/// Asks until there is an answer; `None` when there is none after half a minute.
+pub(crate) fn within_half_a_minute<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let begin = Instant::now();
     loop {
         if let Some(answer) = ask() {
-            return answer;
+            return Some(answer);
         }
-        assert!(
-            begin.elapsed() < Duration::from_secs(30),
-            "in vain waited for: {what}"
-        );
+        if begin.elapsed() >= Duration::from_secs(30) {
+            return None;
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -177,10 +184,10 @@ impl fmt::Display for ScriptError {
 impl std::error::Error for ScriptError {}
 
 /// A new folder below the system's temporary one; removed when dropped.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let path =
