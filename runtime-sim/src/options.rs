@@ -204,6 +204,13 @@ impl Options {
         self.policy = Policy::Default;
         self.per_repo_cap = 0;
         self.cooldown = Duration::ZERO;
+        if planted == Planted::ForgottenApp {
+            // One slot for many: then others pass by long before the dispatch bound (L1) is over.
+            self.apps = self.apps.clamp(40, 50);
+            self.repositories = 10;
+            self.interval = Duration::from_secs(10);
+            self.concurrency_max = 1;
+        }
     }
 
     /// A number that differs when any option differs.

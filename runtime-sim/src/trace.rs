@@ -43,10 +43,11 @@ impl Trace {
         if self.lines.is_multiple_of(CHECKPOINT_STEPS) {
             self.checkpoints.push(self.hash);
         }
-        if !self.keep_all && self.kept.len() == KEPT_LINES_MAX {
-            self.kept.pop_front();
-        }
-        self.kept.push_back(self.buffer.clone());
+        // A line that goes lends its room to the next.
+        let full = !self.keep_all && self.kept.len() == KEPT_LINES_MAX;
+        let next = if full { self.kept.pop_front() } else { None };
+        let line = std::mem::replace(&mut self.buffer, next.unwrap_or_default());
+        self.kept.push_back(line);
     }
 
     /// The hash over all lines so far.

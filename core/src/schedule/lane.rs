@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::bytes;
 use crate::schedule::policy::Rank;
 use crate::time::Time;
 
@@ -258,10 +259,13 @@ impl Lanes {
     /// Bytes, about.
     pub(super) fn footprint(&self) -> usize {
         let names: usize = self.by_repo.keys().map(|repo| repo.len() + 16).sum();
+        bytes::tree::<Arc<str>, LaneId>(self.by_repo.len()) + names
+    }
+
+    /// Room of the slab, which stays when it is empty.
+    pub(super) fn slab_bytes(&self) -> usize {
         self.slab.capacity() * size_of::<Option<Lane>>()
             + self.free.capacity() * size_of::<LaneId>()
-            + self.by_repo.len() * size_of::<(Arc<str>, LaneId)>() * 3 / 2
-            + names
     }
 }
 

@@ -216,6 +216,11 @@ impl Line {
             + self.cooling.len() * size_of::<(Time, LaneId, u32, Rank)>() * 3 / 2
     }
 
+    /// Room of the lanes, which stays when they are empty.
+    pub(super) fn slab_bytes(&self) -> usize {
+        self.lanes.slab_bytes()
+    }
+
     /// What the passing of time changes: lanes open, applications stop to cool.
     fn on_time(&mut self, now: Time) {
         while let Some(&(at, lane)) = self.openings.first()

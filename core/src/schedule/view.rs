@@ -102,6 +102,11 @@ impl Schedule {
             + self.line.footprint()
     }
 
+    /// Room of lanes and events, which stays when they are empty.
+    pub fn queue_bytes(&self) -> usize {
+        self.line.slab_bytes() + bytes::queue(&self.events)
+    }
+
     fn live(&self, key: &AppKey) -> Option<&Entry> {
         self.apps.get(key).filter(|entry| !entry.is_deleted)
     }

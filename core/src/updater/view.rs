@@ -153,7 +153,8 @@ impl Updater {
                 + bytes::tree::<(Time, AppId), ()>(self.deadlines.len())
                 + bytes::tree::<AppId, Leaving>(self.leaving.len())
                 + self.patches.footprint()
-                + self.registry.queue_bytes(),
+                + self.registry.queue_bytes()
+                + self.schedule.queue_bytes(),
         }
     }
 
