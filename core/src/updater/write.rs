@@ -138,8 +138,8 @@ impl Updater {
         let Some(run) = entry.run.as_mut() else {
             return;
         };
-        let was_applied = |draft: &Box<Draft>| holds(&entry.app, &run.plan, &draft.changes);
-        if run.unproved.as_ref().is_some_and(was_applied) {
+        let was_applied = |draft: &Draft| holds(&entry.app, &run.plan, &draft.changes);
+        if run.unproved.as_deref().is_some_and(was_applied) {
             run.draft = run.unproved.take();
             let counters = self.tell_written(id);
             self.finish_run(id, end_of(&counters), counters);
