@@ -224,14 +224,10 @@ impl Updater {
                     self.fetch_facts(id);
                 }
             }
-            Phase::Listings => self.decide_run(id),
-            Phase::Facts if !run.awaits_facts() => self.decide_run(id),
-            Phase::Slot
-            | Phase::Facts
-            | Phase::InLine
-            | Phase::Patching
-            | Phase::Reading
-            | Phase::Answered => {}
+            Phase::Facts if run.awaits_facts() => {}
+            Phase::Facts if run.are_facts_outdated => self.fetch_facts(id),
+            Phase::Listings | Phase::Facts => self.decide_run(id),
+            Phase::Slot | Phase::InLine | Phase::Patching | Phase::Reading | Phase::Answered => {}
         }
     }
 
@@ -254,6 +250,7 @@ impl Updater {
             return;
         };
         run.phase = Phase::Facts;
+        run.are_facts_outdated = false;
         let mut lookups = mem::take(&mut run.lookups);
         let plan = mem::replace(&mut run.plan, Plan::empty());
         for (idx, (image, lookup)) in plan.images.iter().zip(&mut lookups).enumerate() {

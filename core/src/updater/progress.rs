@@ -133,16 +133,14 @@ impl Updater {
         let Some(entry) = self.apps.entry_mut(id) else {
             return;
         };
-        match &entry.run {
+        match &mut entry.run {
             Some(run) => match run.phase {
                 // It has not decided yet.
-                Phase::Listings => {}
-                Phase::Slot
-                | Phase::Facts
-                | Phase::InLine
-                | Phase::Patching
-                | Phase::Reading
-                | Phase::Answered => entry.again = true,
+                Phase::Listings | Phase::Slot => {}
+                Phase::Facts => run.are_facts_outdated = true,
+                Phase::InLine | Phase::Patching | Phase::Reading | Phase::Answered => {
+                    entry.again = true;
+                }
             },
             None => self.want_redecision(id),
         }
@@ -195,6 +193,7 @@ impl Updater {
             plan,
             lookups: Vec::new(),
             has_slot: kind.is_scheduled(),
+            are_facts_outdated: false,
             draft: None,
             unproved: None,
             attempts: Attempts::default(),

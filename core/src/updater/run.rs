@@ -57,6 +57,8 @@ pub(super) struct Run {
     pub(super) lookups: Vec<LookupState>,
     /// It holds one of the scheduler's slots.
     pub(super) has_slot: bool,
+    /// The tags changed while facts were fetched: those of new tags are missing.
+    pub(super) are_facts_outdated: bool,
     /// What is to be written, as it was decided last.
     pub(super) draft: Option<Box<Draft>>,
     /// What was sent while the reply was lost: finding it there means that it was applied.
