@@ -33,8 +33,7 @@ impl Seed {
         hash = mix(hash ^ attempt);
         // Multiply-shift maps the full range onto the bound without the bias of a remainder.
         let product = u128::from(hash) * u128::from(bound);
-        let high = (product >> 64) as u64;
-        high
+        (product >> 64) as u64
     }
 
     /// A duration in `[0, bound)`; zero when `bound` is zero. Bounds above 584 years saturate.

@@ -92,7 +92,7 @@ impl Updater {
     /// A core that knows nothing yet. It does nothing before the first listing of applications.
     pub fn new(config: Config, seed: Seed, now: Now) -> Self {
         Self {
-            schedule: Schedule::new(config.schedule.clone(), seed),
+            schedule: Schedule::new(config.schedule, seed),
             registry: Registry::new(config.registry.clone(), seed),
             patches: Patches::new(config.patch.clone(), seed),
             config,

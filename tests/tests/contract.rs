@@ -491,7 +491,7 @@ fn a12_everything_that_is_wrong_with_settings_is_told_at_once() {
         "jitter is 101 percent",
         "start spread is 240s",
         "tag attempts must be at least 1",
-        "api_url \"ftp://r.test\"",
+        "\"ftp://r.test\"",
         "patches: at least one",
         "patch timeout",
         "run deadline",

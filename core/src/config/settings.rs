@@ -47,7 +47,7 @@ impl Settings {
             name_patterns: Vec::new(),
             runtime_platform: Platform::new("linux", "amd64"),
             dry_run: false,
-            run_deadline: Duration::from_secs(600),
+            run_deadline: Duration::from_mins(10),
             shutdown_grace: Duration::from_secs(25),
             applications_max: 100_000,
             events_max: 1 << 20,
@@ -95,7 +95,7 @@ impl Config {
                 .malformed()
                 .map(|pattern| format!("--match-application-name: {pattern:?} is no glob pattern")),
         );
-        let schedule = settings.schedule.clone().validated().map_err(|errors| {
+        let schedule = settings.schedule.validated().map_err(|errors| {
             problems.extend(errors.0.iter().map(ToString::to_string));
         });
         let registry = settings
