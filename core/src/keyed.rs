@@ -33,7 +33,6 @@ impl Seed {
         hash = mix(hash ^ attempt);
         // Multiply-shift maps the full range onto the bound without the bias of a remainder.
         let product = u128::from(hash) * u128::from(bound);
-
         (product >> 64) as u64
     }
 

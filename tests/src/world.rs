@@ -28,7 +28,7 @@ use serde_json::Value;
 /// The namespace of applications whose namespace does not matter.
 pub const NAMESPACE: &str = "argocd";
 /// The interval of [`World::settings`].
-pub const INTERVAL: Duration = Duration::from_secs(120);
+pub const INTERVAL: Duration = Duration::from_mins(2);
 /// How long a healthy registry takes.
 pub const REGISTRY_LATENCY: Duration = Duration::from_millis(10);
 /// How long a healthy API server takes.
@@ -95,6 +95,10 @@ enum Work {
 
 /// The core in its fake world.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that a test turns by name"
+)]
 pub struct World {
     /// The core.
     pub core: Updater,
@@ -198,6 +202,9 @@ impl World {
     }
 
     /// Pushes `tags` to `image`, written as `host/name`.
+    ///
+    /// # Panics
+    /// When the image names no host.
     pub fn push(&mut self, image: &str, tags: &[&str]) {
         let (host, name) = image.split_once('/').expect("an image with a host");
         for tag in tags {
@@ -217,6 +224,9 @@ impl World {
     }
 
     /// Edits the Application `name`; the watch reports it at the next step.
+    ///
+    /// # Panics
+    /// When it does not exist.
     pub fn edit(&mut self, name: &str, edit: impl FnOnce(&mut Value)) {
         self.cluster
             .edit(NAMESPACE, name, edit)
@@ -233,6 +243,9 @@ impl World {
     }
 
     /// Deletes the Application `name`; the watch reports it at once.
+    ///
+    /// # Panics
+    /// When it does not exist.
     pub fn delete(&mut self, name: &str) {
         assert!(self.cluster.delete(NAMESPACE, name), "{name} exists");
         self.follow();
@@ -362,6 +375,9 @@ impl World {
     }
 
     /// What the core says of the Application `name`.
+    ///
+    /// # Panics
+    /// When the core does not know it.
     pub fn explain(&self, name: &str) -> Explanation {
         self.core
             .explain(&AppKey::new(NAMESPACE, name))
@@ -375,6 +391,9 @@ impl World {
     }
 
     /// The Application as it is in the cluster.
+    ///
+    /// # Panics
+    /// When it does not exist.
     pub fn object(&self, name: &str) -> &Value {
         self.cluster
             .application(NAMESPACE, name)
@@ -418,6 +437,9 @@ impl World {
     }
 
     /// Reports what changed in the cluster since the last report.
+    ///
+    /// # Panics
+    /// When the cluster has forgotten what was not reported yet.
     pub fn follow(&mut self) {
         if self.is_watch_held || !self.is_synced {
             return;

@@ -309,13 +309,13 @@ fn needs_listing(registry: &Registry, image: &ImagePlan, repository: RepositoryI
 }
 
 /// Names the look-up of image `idx` of application `id`.
-fn waiter(id: AppId, idx: usize) -> WaiterId {
+pub(super) fn waiter(id: AppId, idx: usize) -> WaiterId {
     let idx = u64::try_from(idx).expect("an index fits in 64 bits");
     WaiterId(id.0 << IMAGE_BITS | idx)
 }
 
 /// Whose look-up a waiter is.
-fn parts(waiter: WaiterId) -> (AppId, usize) {
+pub(super) fn parts(waiter: WaiterId) -> (AppId, usize) {
     let idx = waiter.0 & ((1 << IMAGE_BITS) - 1);
     let idx = usize::try_from(idx).expect("a few bits fit in an index");
     (AppId(waiter.0 >> IMAGE_BITS), idx)

@@ -11,6 +11,9 @@ use serde_json::json;
 
 const WEB: &str = "r.test/org/web";
 
+/// A code, the tag that runs, and annotations that lead to it.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 #[test]
 fn an_edited_annotation_decides_at_once_without_any_request() {
     let mut world = world_of(1);
@@ -29,7 +32,7 @@ fn an_edited_annotation_decides_at_once_without_any_request() {
 fn a_changed_listing_decides_for_all_users_at_once_and_counts_as_nobodys_check() {
     let mut settings = World::settings();
     // Neither cooldown nor the cap holds re-decisions back.
-    settings.schedule.cooldown = Duration::from_secs(3600);
+    settings.schedule.cooldown = Duration::from_hours(1);
     settings.schedule.per_repo_cap = 1;
     settings.schedule.start_spread = INTERVAL;
     let mut world = World::new(settings);
@@ -55,7 +58,7 @@ fn a_changed_listing_decides_for_all_users_at_once_and_counts_as_nobodys_check()
 #[test]
 fn an_unchanged_listing_decides_nothing_again() {
     let mut world = world_of(20);
-    world.run_for(INTERVAL * 5 - Duration::from_secs(1));
+    world.run_for((INTERVAL * 5).saturating_sub(Duration::from_secs(1)));
     assert_eq!(
         world.count(|event| matches!(event, Event::Redecided { .. })),
         0
@@ -88,7 +91,7 @@ fn the_warm_up_writes_nothing_and_does_not_count() {
         let mut settings = World::settings();
         settings.schedule.mode = mode;
         settings.schedule.warmup = true;
-        settings.schedule.start_spread = Duration::from_secs(60);
+        settings.schedule.start_spread = Duration::from_mins(1);
         let mut world = World::new(settings);
         world
             .registry_faults
@@ -174,7 +177,7 @@ fn method_git_says_that_it_is_not_built() {
 #[test]
 fn every_kind_of_outcome_has_its_code() {
     let list = |constraint: &str| format!("web=r.test/org/web{constraint}");
-    let cases: [(&str, &str, &[(&str, &str)]); 17] = [
+    let cases: [Case<'_>; 17] = [
         ("updated", "1.0.0", &[]),
         ("up-to-date", "1.1.0", &[]),
         (

@@ -152,14 +152,16 @@ fn who_takes_no_part_is_told_once_and_again_when_the_reason_changes() {
     world.run_for(INTERVAL * 3);
     world.edit("a", |object| object["spec"]["project"] = "other".into());
     let reasons = |world: &World| -> Vec<IgnoreReason> {
-        let of = |event: &Event| match event {
-            Event::ApplicationIgnored { reason, .. } => Some(reason.clone()),
-            _ => None,
+        let of = |event: &Event| {
+            let Event::ApplicationIgnored { reason, .. } = event else {
+                return None;
+            };
+            Some(reason.clone())
         };
         world.events.iter().filter_map(of).collect()
     };
     let directory = IgnoreReason::UnsupportedType("Directory".into());
-    assert_eq!(reasons(&world), [directory.clone()]);
+    assert_eq!(reasons(&world), vec![directory.clone()]);
     world.edit("a", |object| {
         object["metadata"]["annotations"] = serde_json::json!({});
     });
@@ -198,12 +200,10 @@ fn old_news_of_an_application_change_nothing() {
 }
 
 fn birth_or_death(event: &Event) -> Option<&'static str> {
-    match event {
-        Event::ApplicationConsidered { key, .. } if &*key.name == "a" => Some("+a"),
-        Event::ApplicationConsidered { .. } => Some("+b"),
-        Event::ApplicationDeleted { .. } => Some("-a"),
-        _ => None,
+    if let Event::ApplicationConsidered { key, .. } = event {
+        return Some(if &*key.name == "a" { "+a" } else { "+b" });
     }
+    matches!(event, Event::ApplicationDeleted { .. }).then_some("-a")
 }
 
 fn spec(namespace: &str, name: &str) -> AppSpec {

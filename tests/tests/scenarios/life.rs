@@ -122,7 +122,7 @@ fn a_check_that_waits_for_a_re_decision_does_not_begin_while_the_process_goes_do
     fill(&mut world, 1);
     world.run_for(Duration::from_secs(1));
     // Just before its next check an edit decides, and that patch hangs over the time of the check.
-    world.run_for(INTERVAL - Duration::from_secs(2));
+    world.run_for(INTERVAL.saturating_sub(Duration::from_secs(2)));
     world
         .api_faults
         .push_back(ApiFault::Slow(Duration::from_secs(10)));
@@ -191,7 +191,7 @@ fn a_run_past_its_deadline_gives_its_slot_back() {
     world.run_for(Duration::from_secs(1));
     // The API server asks all to wait for longer than a run may take.
     world.push(WEB, &["1.2.0"]);
-    let wait = Some(Duration::from_secs(3600));
+    let wait = Some(Duration::from_hours(1));
     world.api_faults.push_back(ApiFault::Throttled(wait));
     world.run_for(INTERVAL + Duration::from_secs(620));
     let late = |event: &Event| {
@@ -212,7 +212,7 @@ fn a_run_past_its_deadline_gives_its_slot_back() {
     let patches = world.patches.len();
     world.run_for(Duration::from_secs(2900));
     assert_eq!(world.patches.len(), patches, "the pause is honoured");
-    world.run_for(Duration::from_secs(600));
+    world.run_for(Duration::from_mins(10));
     assert_eq!(world.parameter("web-0", "web.tag"), Some("1.2.0"));
     assert_eq!(world.parameter("web-1", "web.tag"), Some("1.2.0"));
 }

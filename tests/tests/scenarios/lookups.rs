@@ -41,7 +41,7 @@ fn whoever_waits_for_a_shared_listing_holds_no_slot() {
     );
     let waiting = world.core.stats().runs;
     assert_eq!(waiting, 100, "all wait together");
-    world.run_for(Duration::from_secs(60));
+    world.run_for(Duration::from_mins(1));
     let written = world.count(|event| matches!(event, Event::Written { .. }));
     assert_eq!(written, 101);
     assert_eq!(world.listings("r.test"), 1);
@@ -208,7 +208,7 @@ fn a_changed_plan_is_looked_up_in_the_middle_of_a_lookup() {
     world.apply(&AppSpec::helm(NAMESPACE, "web-0").image(API, "1.0.0"));
     world.run_for(Duration::from_secs(1));
     assert_eq!(world.parameter("web-0", "api.tag"), Some("1.1.0"));
-    world.run_for(Duration::from_secs(60));
+    world.run_for(Duration::from_mins(1));
     assert_eq!(world.written("web-0"), 1);
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use image_updater_core::Event;
-use image_updater_core::schedule::{Concurrency, Mode, Policy, ScheduleEvent, Standing};
+use image_updater_core::schedule::{Concurrency, Mode, Policy, ScheduleEvent, Standing, Totals};
 use image_updater_core::time::Time;
 use image_updater_fixtures::AppSpec;
 use image_updater_tests::world::{ApiFault, INTERVAL, NAMESPACE, RegistryFault, World};
@@ -23,7 +23,7 @@ fn outcomes_are_remembered_across_cycles() {
     world.apply(&AppSpec::helm(NAMESPACE, "z").image("r.test/org/none", "1.0.0"));
     world.push(WEB, &["1.0.0"]);
     world.sync();
-    world.run_for(INTERVAL + Duration::from_secs(60));
+    world.run_for(INTERVAL + Duration::from_mins(1));
     assert_eq!(starts(&world)[4..], ["z", "a", "b", "c"]);
 }
 
@@ -120,18 +120,7 @@ fn both_modes_tell_the_same_events() {
         world.apply(&AppSpec::helm(NAMESPACE, "b").image("none.test/org/b", "1.0.0"));
         world.sync();
         world.run_for(Duration::from_secs(100));
-        let mut ends: Vec<String> = world
-            .events
-            .iter()
-            .filter_map(|event| match event {
-                Event::CheckFinished {
-                    key, end, counters, ..
-                } => Some(format!("{key} {end:?} {counters:?}")),
-                Event::ImageDecided { key, reason, .. } => Some(format!("{key} {}", reason.code())),
-                Event::Written { key, .. } => Some(format!("{key} written")),
-                _ => None,
-            })
-            .collect();
+        let mut ends: Vec<String> = world.events.iter().filter_map(brief).collect();
         ends.sort();
         ends
     };
@@ -158,14 +147,7 @@ fn a_cycle_tells_its_totals() {
         world.events.iter().position(is_check),
     );
     assert!(begin < check, "the cycle begins before its checks");
-    let totals: Vec<_> = world
-        .events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Schedule(ScheduleEvent::PassEnded { totals, .. }) => Some(*totals),
-            _ => None,
-        })
-        .collect();
+    let totals: Vec<_> = world.events.iter().filter_map(totals_of).collect();
     assert_eq!(totals.len(), 1);
     assert_eq!(
         (totals[0].started, totals[0].succeeded, totals[0].failed),
@@ -269,9 +251,35 @@ fn web(name: &str) -> AppSpec {
 
 /// The applications whose checks started, in order.
 fn starts(world: &World) -> Vec<String> {
-    let started = |event: &Event| match event {
-        Event::CheckStarted { key, .. } => Some(key.name.to_string()),
-        _ => None,
+    let started = |event: &Event| {
+        let Event::CheckStarted { key, .. } = event else {
+            return None;
+        };
+        Some(key.name.to_string())
     };
     world.events.iter().filter_map(started).collect()
+}
+
+/// What both modes tell alike, in a line.
+fn brief(event: &Event) -> Option<String> {
+    if let Event::CheckFinished {
+        key, end, counters, ..
+    } = event
+    {
+        return Some(format!("{key} {end:?} {counters:?}"));
+    }
+    if let Event::ImageDecided { key, reason, .. } = event {
+        return Some(format!("{key} {}", reason.code()));
+    }
+    let Event::Written { key, .. } = event else {
+        return None;
+    };
+    Some(format!("{key} written"))
+}
+
+fn totals_of(event: &Event) -> Option<Totals> {
+    let Event::Schedule(ScheduleEvent::PassEnded { totals, .. }) = event else {
+        return None;
+    };
+    Some(*totals)
 }

@@ -97,7 +97,7 @@ fn a_lost_reply_is_not_taken_for_written_when_nothing_can_be_decided_any_more() 
     world.is_watch_held = false;
     world.follow();
     world.apply(&AppSpec::helm(NAMESPACE, "api").image("r.test/org/api", "1.0.0"));
-    world.run_for(Duration::from_secs(60));
+    world.run_for(Duration::from_mins(1));
     assert_eq!(
         world.parameter("web", "web.tag"),
         None,
@@ -176,7 +176,7 @@ fn a_conflict_during_the_pause_of_a_throttled_server_waits_for_its_end() {
 #[test]
 fn the_pause_holds_also_when_the_throttled_application_is_gone() {
     let mut world = world_of_many(3);
-    let mut faults = vec![ApiFault::Throttled(Some(Duration::from_secs(60)))];
+    let mut faults = vec![ApiFault::Throttled(Some(Duration::from_mins(1)))];
     faults.resize(3, ApiFault::Slow(Duration::from_millis(100)));
     world.api_faults.extend(faults);
     // The answer is on its way when the application goes.
@@ -188,7 +188,7 @@ fn the_pause_holds_also_when_the_throttled_application_is_gone() {
     world.apply(&AppSpec::helm(NAMESPACE, "late").image(WEB, "1.0.0"));
     world.run_for(Duration::from_secs(30));
     assert_eq!(world.patches.len(), before, "all are paused");
-    world.run_for(Duration::from_secs(60));
+    world.run_for(Duration::from_mins(1));
     assert_eq!(world.parameter("late", "web.tag"), Some("1.1.0"));
 }
 
@@ -211,7 +211,7 @@ fn refused_patches_are_errors_with_their_text() {
     ] {
         let mut world = world_of_one();
         world.api_faults.push_back(fault);
-        world.run_for(Duration::from_secs(60));
+        world.run_for(Duration::from_mins(1));
         let told = |event: &Event| matches!(event, Event::WriteFailed { detail, is_repeated: false, .. } if detail == text);
         assert_eq!(world.count(told), 1, "{text}");
         assert_eq!(world.patches.len(), 1, "{text}: repeating is pointless");
@@ -264,7 +264,7 @@ fn a_read_that_finds_an_application_that_no_longer_takes_part_ends_the_run() {
         .push_back(ApiFault::Slow(Duration::from_secs(1)));
     world.run_for(Duration::from_millis(500));
     world.edit("web", |object| {
-        object["metadata"]["annotations"] = json!({})
+        object["metadata"]["annotations"] = json!({});
     });
     world.run_for(Duration::from_secs(5));
     assert!(world.explain("web").ignored.is_some());
@@ -372,7 +372,7 @@ fn a_recreated_application_keeps_its_own_slot_when_its_namesakes_patch_ends() {
     // A re-decision that fetched facts holds the slot while its patch hangs.
     world
         .api_faults
-        .push_back(ApiFault::Slow(Duration::from_secs(60)));
+        .push_back(ApiFault::Slow(Duration::from_mins(1)));
     world.annotate("web", "web.allow-tags", "any");
     world.run_for(Duration::from_secs(5));
     assert_eq!(world.patching().len(), 1);
@@ -392,7 +392,7 @@ fn a_check_that_follows_a_re_decision_keeps_its_slot() {
     world.push(WEB, &["1.0.0", "1.0.5", "1.1.0"]);
     world.apply(&web());
     world.sync();
-    world.run_for(INTERVAL - Duration::from_secs(1));
+    world.run_for(INTERVAL.saturating_sub(Duration::from_secs(1)));
     // The patch of a re-decision hangs, and fails, while the next check falls due.
     world.api_faults.extend([
         ApiFault::Silent,
