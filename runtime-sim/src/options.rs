@@ -128,12 +128,12 @@ impl Options {
         Self {
             seed,
             apps: 12,
-            horizon: Duration::from_secs(3600),
+            horizon: Duration::from_hours(1),
             profile: Profile::Faultless,
             registries: 2,
             repositories: 6,
             tags: 8,
-            interval: Duration::from_secs(60),
+            interval: Duration::from_mins(1),
             cycle: false,
             policy: Policy::Default,
             concurrency_max: 10,
@@ -146,6 +146,9 @@ impl Options {
     }
 
     /// Derives a run from `seed`. `apps` and `hours` replace what the seed would choose.
+    ///
+    /// # Panics
+    /// Never: what is drawn is small.
     pub fn derive(seed: u64, profile: Profile, apps: Option<u32>, hours: Option<u32>) -> Self {
         let mut entropy = Entropy::new(seed, Stream::Options);
         // Half of the runs are small, so that failures are readable; a few are large.
@@ -290,7 +293,7 @@ mod tests {
         assert_eq!(derive(3), derive(3));
         assert_ne!(derive(3).hash(), derive(4).hash());
         let fixed = Options::derive(3, Profile::Faultless, Some(17), Some(2));
-        assert_eq!((fixed.apps, fixed.horizon), (17, Duration::from_secs(7200)));
+        assert_eq!((fixed.apps, fixed.horizon), (17, Duration::from_hours(2)));
         assert_eq!(fixed.faults, Faults::default());
     }
 }

@@ -155,7 +155,7 @@ fn phases(engine: &mut Engine) -> Result<(), Violation> {
     engine.heal();
     // Registries may be closed for as long as their longest pause, and the slowest operation under
     // way ends by its own deadline.
-    let settle = options.interval * 4 + Duration::from_secs(1800);
+    let settle = options.interval * 4 + Duration::from_mins(30);
     let quiet_from = load_end.after(settle);
     engine.run_until(quiet_from, steps_max)?;
     let claims_liveness = options.faults.lost == 0;
@@ -170,7 +170,7 @@ fn phases(engine: &mut Engine) -> Result<(), Violation> {
     }
     engine.observers.liveness.herd()?;
     engine.delete_all();
-    let end = engine.now().after(Duration::from_secs(900));
+    let end = engine.now().after(Duration::from_mins(15));
     engine.run_until(end, steps_max)?;
     if claims_liveness {
         let left = engine.core.stats();

@@ -13,7 +13,7 @@ pub const FLEET: FleetSize = FleetSize {
     repositories: 2_000,
     tags: 200,
     sharing: 500,
-    interval: Duration::from_secs(60),
+    interval: Duration::from_mins(1),
 };
 /// Intervals until everything is written and synced.
 const SETTLING_INTERVALS: u32 = 4;

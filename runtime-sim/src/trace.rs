@@ -30,12 +30,7 @@ impl Trace {
     /// Adds a line: when, what kind, and the rest.
     pub fn line(&mut self, at: Time, kind: &str, rest: Arguments<'_>) {
         self.buffer.clear();
-        write!(
-            self.buffer,
-            "{:>16} {kind:<9} {rest}",
-            format_args!("{at:?}")
-        )
-        .expect("writing to a String succeeds");
+        write!(self.buffer, "{at:?} {kind:<9} {rest}").expect("writing to a String succeeds");
         for byte in self.buffer.bytes() {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
@@ -61,6 +56,9 @@ impl Trace {
     }
 
     /// Where two traces part: the range of lines that holds the first difference.
+    ///
+    /// # Panics
+    /// Never: a count fits in 64 bits.
     pub fn first_difference(&self, other: &Self) -> Option<std::ops::Range<u64>> {
         let same = self
             .checkpoints

@@ -45,6 +45,9 @@ pub fn host(idx: usize) -> String {
 
 impl World {
     /// The world at the start of `plan`.
+    ///
+    /// # Panics
+    /// When an application of the plan names a repository that the plan does not have.
     pub fn new(plan: &Plan) -> Self {
         let mut registries = BTreeMap::new();
         for repo in &plan.repos {
@@ -93,6 +96,9 @@ impl World {
     }
 
     /// Does what the plan says; restarts and watch resets are the engine's.
+    ///
+    /// # Panics
+    /// When the action names what the plan does not have.
     pub fn act(&mut self, now: Time, action: &Action) {
         match action {
             Action::Push(repo, version) => {
