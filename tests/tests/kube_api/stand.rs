@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use image_updater_fixtures::application::AppSpec;
 use image_updater_tests::program::Program;
-use image_updater_tests::servers::{ApiServer, DockerRegistry, Identity, Reply};
+use image_updater_tests::servers::{
+    ApiServer, DockerRegistry, Identity, Reply, Server, is_available,
+};
 use serde_json::Value;
 
 /// Where the program's service account lives, and the Secrets that it may read.
@@ -129,8 +131,12 @@ pub(crate) fn shipped(cluster: &ApiServer) -> Identity {
 
 /// The registry that tests share; each has repositories of its own.
 pub(crate) fn registry() -> Option<&'static DockerRegistry> {
-    static SHARED: OnceLock<Option<DockerRegistry>> = OnceLock::new();
-    SHARED.get_or_init(|| DockerRegistry::start(None)).as_ref()
+    static SHARED: OnceLock<DockerRegistry> = OnceLock::new();
+    // Asked every time, so that each skipped test says so.
+    is_available(Server::DockerRegistry).then(|| {
+        SHARED
+            .get_or_init(|| DockerRegistry::start(None).expect("what is available can be started"))
+    })
 }
 
 /// A `registries.conf` for one registry, with more lines of it.
