@@ -7,12 +7,14 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 use crate::secret::Secret;
 
-/// One exchange that the driver is to perform.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// One exchange that the driver is to perform. `Debug` tells only the length of the body: it may hold
+/// a refresh token.
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpRequest {
     /// Which connections may carry it.
     pub pool: Arc<PoolKey>,
@@ -29,6 +31,38 @@ pub struct HttpRequest {
     pub body_bytes_max: usize,
     /// How long the driver should try. The core keeps its own deadline, a little later (A7).
     pub timeout: Duration,
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            pool,
+            method,
+            url,
+            headers,
+            body,
+            body_bytes_max,
+            timeout,
+        } = self;
+        f.debug_struct("HttpRequest")
+            .field("pool", pool)
+            .field("method", method)
+            .field("url", url)
+            .field("headers", headers)
+            .field("body", &BodyLength(body.len()))
+            .field("body_bytes_max", body_bytes_max)
+            .field("timeout", timeout)
+            .finish()
+    }
+}
+
+/// A body as it may be shown.
+struct BodyLength(usize);
+
+impl fmt::Debug for BodyLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0)
+    }
 }
 
 /// Which connection pool serves a request: one per (registry, TLS setting).
@@ -81,8 +115,8 @@ impl HeaderValue {
     }
 }
 
-/// A whole response.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// A whole response. `Debug` tells only the length of the body: it may hold a token.
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct HttpResponse {
     /// Status code.
     pub status: u16,
@@ -90,6 +124,21 @@ pub struct HttpResponse {
     pub headers: Vec<(String, String)>,
     /// The body, at most [`HttpRequest::body_bytes_max`] bytes.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            status,
+            headers,
+            body,
+        } = self;
+        f.debug_struct("HttpResponse")
+            .field("status", status)
+            .field("headers", headers)
+            .field("body", &BodyLength(body.len()))
+            .finish()
+    }
 }
 
 impl HttpResponse {
@@ -167,6 +216,51 @@ impl TransportKind {
             Self::TooLarge => "too-large",
             Self::Cancelled => "cancelled",
             Self::Crashed => "crashed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::vec;
+
+    #[test]
+    fn bodies_are_shown_by_their_length_alone() {
+        let canary = "refresh-token-canary";
+        let body = canary.as_bytes().to_vec();
+        let as_numbers = format!("{body:?}");
+        let as_numbers = as_numbers.trim_matches(['[', ']']);
+        let request = HttpRequest {
+            pool: Arc::new(PoolKey {
+                registry: "https://reg.test".into(),
+                insecure: false,
+            }),
+            method: Method::Post,
+            url: "https://auth.test/token".into(),
+            headers: vec![(
+                "authorization".into(),
+                HeaderValue::Secret(Secret::new(canary)),
+            )],
+            body: body.clone(),
+            body_bytes_max: 9,
+            timeout: Duration::from_secs(3),
+        };
+        let response = HttpResponse {
+            status: 200,
+            headers: Vec::new(),
+            body,
+        };
+        let outcome = HttpOutcome::Response(response.clone());
+        for shown in [
+            format!("{request:?}"),
+            format!("{response:?}"),
+            format!("{outcome:?}"),
+        ] {
+            assert!(!shown.contains(canary), "{shown}");
+            assert!(!shown.contains(as_numbers), "{shown}");
+            assert!(shown.contains("20 bytes"), "{shown}");
         }
     }
 }

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 
 use super::challenge::{self, Challenge};
 use super::credentials::CredentialAnswer;
+use super::draft::has_origin;
 use super::job::{Job, JobId, JobLogin, Phase, Shown, Task, TokenTask};
 use super::login::Login;
 use super::outcome::{LookupFailureKind as Kind, RegistryOutcome};
@@ -151,9 +152,15 @@ impl Registry {
     }
 
     /// Reacts to a 401: once, with what the challenge asks for. Showing the same again, or a token just
-    /// fetched in vain, is final (D-11, D-27).
+    /// fetched in vain, is final (D-11, D-27). Only the endpoint itself may say where its tokens come
+    /// from: whoever a redirect leads to could name a realm of its own, and would be sent the password.
     pub(super) fn on_challenged(&mut self, id: JobId, response: &HttpResponse) {
         let refusal = judge_status(response);
+        if !self.is_at_own_origin(id) {
+            let detail = format!("{} at another server it led to", refusal.detail).into();
+            self.deny(id, &Refusal { detail, ..refusal });
+            return;
+        }
         let challenges = challenge::parse(response.headers_named("www-authenticate"));
         let job = self.job_mut(id);
         job.n_challenged += 1;
@@ -207,16 +214,25 @@ impl Registry {
         self.repository_mut(id).challenge = own;
     }
 
-    /// Ends a lookup that we may not make, and has its credential read anew before the next.
+    /// Ends a lookup that we may not make, and has its credential read anew before the next, unless the
+    /// one who refused was never shown it.
     pub(super) fn deny(&mut self, id: JobId, refusal: &Refusal) {
-        let repository = self.jobs[&id].repository;
-        let repository = &self.repositories[&repository];
-        if let Some(source) = &repository.key.source {
+        let job = &self.jobs[&id];
+        let was_asked_for = matches!(job.task, Task::Token(_)) || self.is_at_own_origin(id);
+        let repository = &self.repositories[&job.repository];
+        if was_asked_for && let Some(source) = &repository.key.source {
             let key = (repository.key.endpoint, source.clone());
             let age_min = self.settings.interval / 2;
             self.credentials.distrust(&key, self.now.mono, age_min);
         }
         self.fail(id, refusal);
+    }
+
+    /// True when the last request of a lookup went to its endpoint, and not to where a redirect led.
+    fn is_at_own_origin(&self, id: JobId) -> bool {
+        let repository = &self.repositories[&self.jobs[&id].repository];
+        let api_url = &self.endpoints[repository.key.endpoint].api_url;
+        has_origin(&self.asked_url(id), api_url)
     }
 
     /// A credential was read, or could not be: those who waited go on, or fail.

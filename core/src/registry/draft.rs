@@ -168,7 +168,7 @@ impl Registry {
 }
 
 /// True when both URLs have one origin.
-fn has_origin(one: &str, other: &str) -> bool {
+pub(super) fn has_origin(one: &str, other: &str) -> bool {
     url::split(one)
         .zip(url::split(other))
         .is_some_and(|(one, other)| one.has_origin_of(&other))

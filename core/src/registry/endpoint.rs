@@ -237,6 +237,10 @@ impl EndpointTable {
         self.endpoints.iter().map(|(id, endpoint)| (*id, endpoint))
     }
 
+    pub(super) fn find(&self, id: EndpointId) -> Option<&Endpoint> {
+        self.endpoints.get(&id)
+    }
+
     pub(super) fn find_mut(&mut self, id: EndpointId) -> Option<&mut Endpoint> {
         self.endpoints.get_mut(&id)
     }

@@ -304,7 +304,7 @@ impl Registry {
     }
 
     /// The URL that the last request of a lookup went to; of a redirect it is the base.
-    fn asked_url(&self, id: JobId) -> String {
+    pub(super) fn asked_url(&self, id: JobId) -> String {
         let job = &self.jobs[&id];
         if let Some(hop) = &job.hop {
             return hop.url.clone();

@@ -75,12 +75,25 @@ impl Registry {
         }
     }
 
+    /// The endpoint that serves the repository; `None` when the repository was forgotten (A11). For
+    /// those who keep ids longer than they retain them.
+    pub fn find_endpoint_of(&self, id: RepositoryId) -> Option<&Endpoint> {
+        let repository = self.repositories.get(&id)?;
+        self.endpoints.find(repository.key.endpoint)
+    }
+
     /// The endpoint that serves the repository.
+    ///
+    /// # Panics
+    /// When the repository was forgotten; [`Self::find_endpoint_of`] does not.
     pub fn endpoint_of(&self, id: RepositoryId) -> &Endpoint {
         &self.endpoints[self.repositories[&id].key.endpoint]
     }
 
     /// The repository's name on the wire.
+    ///
+    /// # Panics
+    /// When the repository was forgotten.
     pub fn name_of(&self, id: RepositoryId) -> &str {
         &self.repositories[&id].key.name
     }

@@ -306,3 +306,44 @@ fn two_lookups_that_are_refused_with_one_token_fetch_one_new() {
     assert_eq!(shown(&sent), Some("Bearer new"));
     assert!(driver.requests.is_empty());
 }
+
+#[test]
+fn a_redirect_target_cannot_name_the_realm_for_our_password() {
+    for challenge in [
+        "Bearer realm=\"https://evil.test/token\",service=\"x\"",
+        "Basic realm=\"x\"",
+    ] {
+        let mut driver = Driver::new(settings(Some(env())));
+        let app = driver.repository("reg.io", "org/app");
+        let away = [("location", "https://cdn.test/list")];
+        let evil = [("www-authenticate", challenge)];
+        for round in 1..=2 {
+            driver.want(app, round);
+            if round == 1 {
+                driver.answer_read("user:canary");
+            }
+            let sent = driver.answer("https://reg.io/v2/org/app/tags/list", with(307, &away, ""));
+            assert_eq!(shown(&sent), None, "round {round}: nothing was learned");
+            let sent = driver.answer("https://cdn.test/list", with(401, &evil, ""));
+            assert_eq!(shown(&sent), None);
+            assert_eq!(
+                driver.take_listings(),
+                vec![(vec![round], Err(Kind::Denied))]
+            );
+            assert!(driver.requests.is_empty());
+            driver.pass(Duration::from_secs(100));
+            assert!(
+                driver.reads.is_empty(),
+                "a login that was not shown is not in doubt"
+            );
+        }
+        // The registry's own challenge is learned as ever.
+        driver.want(app, 3);
+        driver.answer("list", with(401, &[BEARER], ""));
+        driver.answer("service=reg", ok(r#"{"token":"t"}"#));
+        driver.answer("list", with(307, &away, ""));
+        let sent = driver.answer("https://cdn.test/list", with(403, &[], ""));
+        assert_eq!(shown(&sent), None);
+        assert_eq!(driver.take_listings(), vec![(vec![3], Err(Kind::Denied))]);
+    }
+}

@@ -269,3 +269,16 @@ fn a_registry_that_asks_for_peace_after_the_request_was_given_up_has_it() {
     driver.pass(Duration::from_millis(1));
     assert_eq!(driver.requests.len(), 1);
 }
+
+#[test]
+fn a_forgotten_repository_has_no_endpoint_to_tell_of() {
+    let mut driver = Driver::new(unlimited());
+    let app = driver.repository("elsewhere.io", "org/app");
+    let told = |driver: &Driver| {
+        let endpoint = driver.registry.find_endpoint_of(app)?;
+        Some(endpoint.settings().api_url.clone())
+    };
+    assert_eq!(told(&driver).as_deref(), Some("https://elsewhere.io"));
+    driver.registry.release(app);
+    assert_eq!(told(&driver), None);
+}
