@@ -172,7 +172,7 @@ fn engine(options: &Options) -> Engine {
     let config = settings::config(options).expect("the options make valid settings");
     let mut engine = Engine::new(options.clone(), Plan::generate(options), config);
     // No check of these tests is about being late.
-    assert!(options.horizon >= Duration::from_secs(600));
+    assert!(options.horizon >= Duration::from_mins(10));
     engine.heal();
     engine
 }
