@@ -22,7 +22,7 @@ pub struct Trace {
     kept: VecDeque<String>,
     checkpoints: Vec<u64>,
     buffer: String,
-    /// Keeps every line instead of the last [`KEPT_LINES_MAX`].
+    /// Keeps every line instead of the last few.
     pub keep_all: bool,
 }
 
