@@ -11,6 +11,7 @@ use super::exchange::Work;
 use super::job::{JobId, Phase, Task};
 use super::outcome::{LookupFailure, LookupFailureKind as Kind, RegistryOutcome};
 use super::reply::{Refusal, judge_status};
+use super::repository::RepositoryId;
 use super::timers::Timer;
 use super::{Registry, backoff};
 use crate::http::HttpOutcome;
@@ -165,13 +166,22 @@ impl Registry {
     /// A sentence that names registry and repository, what happened and what to do.
     fn describe(&self, id: JobId, refusal: &Refusal) -> LookupFailure {
         let job = &self.jobs[&id];
-        let repository = &self.repositories[&job.repository].key;
-        let endpoint = &self.endpoints[repository.endpoint];
         let what: Box<str> = match &job.task {
             Task::Listing(_) => "cannot list the tags of".into(),
             Task::Facts(task) => format!("cannot read tag {} of", task.key.tag).into(),
             Task::Token(_) => "cannot get a token for".into(),
         };
+        self.describe_in(job.repository, &what, refusal)
+    }
+
+    pub(super) fn describe_in(
+        &self,
+        id: RepositoryId,
+        what: &str,
+        refusal: &Refusal,
+    ) -> LookupFailure {
+        let repository = &self.repositories[&id].key;
+        let endpoint = &self.endpoints[repository.endpoint];
         let detail = format!(
             "{what} {} at registry {} ({}): {}; {}",
             repository.name,

@@ -81,6 +81,9 @@ impl Registry {
                 self.listing_bytes
             ));
         }
+        if !self.facts.is_in_order() {
+            return Err("facts: those that may go are not the idle ones".into());
+        }
         let n_lookups = self
             .repositories
             .values()

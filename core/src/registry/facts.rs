@@ -8,7 +8,7 @@ use core::time::Duration;
 use super::digest::ManifestDigest;
 use super::inspection::{FactsKind, TagFacts};
 use super::job::JobId;
-use super::outcome::{LookupFailure, WaiterId};
+use super::outcome::{LookupFailure, LookupFailureKind, WaiterId};
 use super::platform::PlatformKeySet;
 use super::repository::RepositoryId;
 use crate::time::Time;
@@ -32,13 +32,16 @@ pub(super) struct FactsEntry {
     pub(super) failure: Option<LookupFailure>,
     pub(super) job: Option<JobId>,
     pub(super) waiters: Vec<WaiterId>,
+    /// When it was last asked about.
+    pub(super) wanted: Option<Time>,
     used: u64,
 }
 
-/// All facts of tags. Bounded; the least recently used go first.
+/// All facts of tags. Bounded; the least recently used go first, but for those that are being looked up.
 #[derive(Debug)]
 pub(super) struct FactsStore {
     entries: BTreeMap<FactsKey, FactsEntry>,
+    /// Entries that may go, in the order of their use: those without a lookup under way.
     order: BTreeMap<u64, FactsKey>,
     by_digest: DigestCache,
     clock: u64,
@@ -61,25 +64,61 @@ impl FactsStore {
         }
     }
 
-    /// The entry of `key`, made when there is none, marked as used.
-    pub(super) fn entry(&mut self, key: &FactsKey) -> &mut FactsEntry {
-        self.clock += 1;
-        if !self.entries.contains_key(key) {
-            self.make_room();
+    /// The entry of `key`, made when there is none, marked as used. `None` when there is none and
+    /// everything kept is being looked up: the bound holds, and it is the new lookup that has to wait (A10).
+    pub(super) fn entry(&mut self, key: &FactsKey, now: Time) -> Option<&mut FactsEntry> {
+        if !self.entries.contains_key(key) && !self.make_room() {
+            return None;
         }
+        self.clock += 1;
         let entry = self.entries.entry(key.clone()).or_default();
         self.order.remove(&entry.used);
         entry.used = self.clock;
-        self.order.insert(self.clock, key.clone());
-        entry
+        entry.wanted = Some(now);
+        if entry.job.is_none() {
+            self.order.insert(self.clock, key.clone());
+        }
+        Some(entry)
+    }
+
+    /// Lets `waiter` be told when the lookup of an entry ends.
+    pub(super) fn add_waiter(&mut self, key: &FactsKey, waiter: WaiterId) {
+        let entry = self.entries.get_mut(key).expect("the entry was just made");
+        if let Err(place) = entry.waiters.binary_search(&waiter) {
+            entry.waiters.insert(place, waiter);
+        }
+    }
+
+    /// Notes that a lookup of an entry begins. True when there is something that it can confirm.
+    pub(super) fn begin(&mut self, key: &FactsKey, job: JobId, now: Time) -> bool {
+        let entry = self.entries.get_mut(key).expect("the entry was just made");
+        entry.started = Some(now);
+        entry.job = Some(job);
+        self.order.remove(&entry.used);
+        entry.kept.is_some()
+    }
+
+    /// Notes how the lookup of an entry ended, and returns who waited for it.
+    pub(super) fn finish(
+        &mut self,
+        key: &FactsKey,
+        result: &Result<TagFacts, LookupFailure>,
+    ) -> Option<Vec<WaiterId>> {
+        let entry = self.entries.get_mut(key)?;
+        entry.job = None;
+        match result {
+            Ok(facts) => {
+                entry.kept = Some(facts.clone());
+                entry.failure = None;
+            }
+            Err(failure) => entry.failure = Some(failure.clone()),
+        }
+        self.order.insert(entry.used, key.clone());
+        Some(core::mem::take(&mut entry.waiters))
     }
 
     pub(super) fn find(&self, key: &FactsKey) -> Option<&FactsEntry> {
         self.entries.get(key)
-    }
-
-    pub(super) fn find_mut(&mut self, key: &FactsKey) -> Option<&mut FactsEntry> {
-        self.entries.get_mut(key)
     }
 
     /// Facts that were found by another way to the same content.
@@ -140,6 +179,44 @@ impl FactsStore {
             .any(|(_, entry)| entry.job.is_some())
     }
 
+    /// Where the stale entries of a repository end of which `n_max` may be asked again; `None` when all
+    /// of them may.
+    pub(super) fn stale_bar(
+        &self,
+        repository: RepositoryId,
+        n_max: usize,
+        is_in_line: impl Fn(&FactsEntry) -> bool,
+    ) -> Option<StaleBar> {
+        let mut places: Vec<StalePlace> = self
+            .of_repository(repository)
+            .filter(|(key, entry)| key.kind == FactsKind::Created && is_in_line(entry))
+            .filter_map(|(_, entry)| entry.stale_place())
+            .collect();
+        let last = n_max.max(1) - 1;
+        if places.len() <= last + 1 {
+            return None;
+        }
+        let (before, at, _) = places.select_nth_unstable(last);
+        let n_below = before.iter().filter(|place| *place < at).count();
+        Some(StaleBar {
+            at: *at,
+            n_at: n_max.saturating_sub(n_below),
+        })
+    }
+
+    /// Counts anew whether exactly the idle entries may go, and the bound holds.
+    pub(super) fn is_in_order(&self) -> bool {
+        let is_idle = |key| self.entries.get(key).is_some_and(|one| one.job.is_none());
+        let n_idle = self
+            .entries
+            .values()
+            .filter(|one| one.job.is_none())
+            .count();
+        self.order.len() == n_idle
+            && self.order.values().all(is_idle)
+            && self.entries.len() <= self.entries_max
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&FactsKey, &FactsEntry)> {
         self.entries.iter()
     }
@@ -173,26 +250,15 @@ impl FactsStore {
         Some(entry)
     }
 
-    /// Drops least recently used entries that nobody waits for.
-    fn make_room(&mut self) {
+    /// Drops least recently used entries that nobody waits for. False when there is no room to be made.
+    fn make_room(&mut self) -> bool {
         while self.entries.len() >= self.entries_max {
-            let idle = self
-                .order
-                .values()
-                .take(64)
-                .find(|key| {
-                    self.entries
-                        .get(*key)
-                        .is_none_or(|entry| entry.job.is_none())
-                })
-                .cloned();
-            match idle {
-                Some(key) => {
-                    self.remove(&key);
-                }
-                None => return,
-            }
+            let Some((_, oldest)) = self.order.pop_first() else {
+                return false;
+            };
+            self.entries.remove(&oldest);
         }
+        true
     }
 }
 
@@ -238,6 +304,43 @@ impl FactsEntry {
             _ => FactsPlan::Start,
         }
     }
+
+    /// What to answer when something is known but old, and may not be asked for again yet. A tag that is
+    /// missing is known to be so.
+    pub(super) fn stale_plan(&self) -> Option<FactsPlan> {
+        match &self.failure {
+            None => self.kept.is_some().then_some(FactsPlan::Keep),
+            Some(failure) => (self.kept.is_some() || failure.kind == LookupFailureKind::Missing)
+                .then_some(FactsPlan::Fail),
+        }
+    }
+
+    /// Its place among what is known but old; `None` when nothing is known.
+    pub(super) fn stale_place(&self) -> Option<StalePlace> {
+        self.stale_plan()?;
+        match &self.failure {
+            Some(failure) if failure.kind != LookupFailureKind::Missing => Some(StalePlace::Failed),
+            Some(_) | None => self.started.map(StalePlace::Since),
+        }
+    }
+}
+
+/// Where the part of the line ends that is asked for again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct StaleBar {
+    /// The last place that is.
+    pub(super) at: StalePlace,
+    /// How many of those with that place are; all before it are.
+    pub(super) n_at: usize,
+}
+
+/// A place in the line of what is known but old; the lowest goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum StalePlace {
+    /// Its last lookup failed, and until it succeeds the image is held back.
+    Failed,
+    /// It was last asked about then.
+    Since(Time),
 }
 
 type DigestKey = (ManifestDigest, FactsKind, PlatformKeySet);

@@ -33,6 +33,7 @@ pub mod platform;
 mod progress;
 pub mod reply;
 mod repository;
+mod revalidation;
 mod roll;
 pub mod settings;
 mod timers;
@@ -58,10 +59,9 @@ use crate::keyed::Seed;
 use crate::time::{Now, Time};
 use credentials::{CredentialCache, CredentialKey};
 use exchange::Operation;
-use facts::{FactsKey, FactsPlan, FactsStore};
-use job::{FactsTask, Job, JobId, ListingTask, Stage, Task};
+use facts::{FactsKey, FactsStore};
+use job::{Job, JobId, ListingTask, Task};
 use listing::ListingBuilder;
-use reply::Refusal;
 use repository::{ListingPlan, Repository, RepositoryKey};
 use timers::{Timer, Timers};
 
@@ -95,6 +95,8 @@ pub struct Registry {
     listing_order: BTreeMap<u64, RepositoryId>,
     listing_clock: u64,
     listing_bytes: usize,
+    /// Why the last tag that there was no room for was not looked up.
+    turned_away: Option<Box<LookupFailure>>,
 }
 
 /// The answer to a check that wants a listing.
@@ -157,6 +159,7 @@ impl Registry {
             listing_order: BTreeMap::new(),
             listing_clock: 0,
             listing_bytes: 0,
+            turned_away: None,
         }
     }
 
@@ -203,53 +206,6 @@ impl Registry {
     /// Why the last listing failed, if it did.
     pub fn listing_failure(&self, id: RepositoryId) -> Option<&LookupFailure> {
         self.repositories.get(&id)?.failure.as_ref()
-    }
-
-    /// Asks what is to be known about a tag. Facts of kind [`FactsKind::Digest`] hold for one interval,
-    /// those of kind [`FactsKind::Created`] for an hour, both only while the tag is listed.
-    ///
-    /// # Panics
-    /// When the repository is not known.
-    pub fn want_facts(
-        &mut self,
-        now: Now,
-        id: RepositoryId,
-        tag: &str,
-        kind: FactsKind,
-        platforms: &PlatformKeySet,
-        waiter: WaiterId,
-    ) -> FactsAnswer<'_> {
-        self.note_time(now);
-        let key = FactsKey {
-            repository: id,
-            tag: tag.into(),
-            kind,
-            platforms: platforms.clone(),
-        };
-        let age_max = match kind {
-            FactsKind::Digest => self.settings.interval,
-            FactsKind::Created => self.settings.created_age_max,
-        };
-        let (interval, once) = (self.settings.interval, self.settings.once);
-        let entry = self.facts.entry(&key);
-        let plan = entry.plan(self.now.mono, interval, age_max, once);
-        match plan {
-            FactsPlan::Keep | FactsPlan::Fail => {}
-            FactsPlan::Join | FactsPlan::Start => {
-                if let Err(place) = entry.waiters.binary_search(&waiter) {
-                    entry.waiters.insert(place, waiter);
-                }
-            }
-        }
-        if plan == FactsPlan::Start {
-            self.start_facts(&key);
-        }
-        let entry = self.facts.find(&key).expect("the entry was made above");
-        match (plan, &entry.kept, &entry.failure) {
-            (FactsPlan::Keep, Some(facts), _) => FactsAnswer::Known(facts),
-            (FactsPlan::Fail, _, Some(failure)) => FactsAnswer::Failed(failure),
-            _ => FactsAnswer::Waiting,
-        }
     }
 
     /// What is kept about a tag, however old; for decisions that are no check, and for explanations.
@@ -334,33 +290,6 @@ impl Registry {
         let job = self.add_job(Job::new(id, Task::Listing(Box::new(task))));
         self.repository_mut(id).listing_job = Some(job);
         self.admit(job);
-    }
-
-    fn start_facts(&mut self, key: &FactsKey) {
-        let now = self.now.mono;
-        let entry = self.facts.find_mut(key).expect("the entry was just made");
-        entry.started = Some(now);
-        // The digest alone is worth asking for when there is something that it can confirm.
-        let stage = if entry.kept.is_some() {
-            Stage::Head
-        } else {
-            Stage::Tag
-        };
-        let task = FactsTask {
-            key: key.clone(),
-            stage,
-            inspection: inspection::Inspection::new(key.kind, key.platforms.clone()),
-        };
-        let job = self.add_job(Job::new(key.repository, Task::Facts(Box::new(task))));
-        let entry = self.facts.find_mut(key).expect("the entry was just made");
-        entry.job = Some(job);
-        if listing::is_tag(key.tag.as_bytes()) {
-            self.admit(job);
-        } else {
-            // A text that is no tag must not become part of a URL.
-            let refusal = Refusal::lasting(LookupFailureKind::Malformed, "this is no tag");
-            self.fail(job, &refusal);
-        }
     }
 
     fn add_job(&mut self, job: Job) -> JobId {

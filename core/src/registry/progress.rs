@@ -262,15 +262,9 @@ impl Registry {
         result: Result<TagFacts, LookupFailure>,
     ) {
         self.jobs.remove(&id);
-        let Some(entry) = self.facts.find_mut(key) else {
+        let Some(waiters) = self.facts.finish(key, &result) else {
             return;
         };
-        entry.job = None;
-        entry.failure = result.as_ref().err().cloned();
-        if let Ok(facts) = &result {
-            entry.kept = Some(facts.clone());
-        }
-        let waiters = core::mem::take(&mut entry.waiters);
         self.outcomes.push_back(RegistryOutcome::FactsFinished {
             repository: key.repository,
             tag: key.tag.clone(),

@@ -11,6 +11,7 @@ use super::endpoint::EndpointId;
 use super::job::JobId;
 use super::listing::Listing;
 use super::outcome::{LookupFailure, WaiterId};
+use super::revalidation::Revalidation;
 use crate::secret::Secret;
 use crate::time::Time;
 
@@ -55,6 +56,8 @@ pub(super) struct Repository {
     pub(super) token_waiters: Vec<JobId>,
     /// A refresh token that the server volunteered.
     pub(super) refresh_token: Option<Secret>,
+    /// How many of its old facts were asked for again lately.
+    pub(super) revalidation: Revalidation,
 }
 
 /// A bearer token and what it was issued for.
@@ -101,6 +104,7 @@ impl Repository {
             token_job: None,
             token_waiters: Vec::new(),
             refresh_token: None,
+            revalidation: Revalidation::default(),
         }
     }
 

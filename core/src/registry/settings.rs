@@ -54,6 +54,10 @@ pub struct RegistrySettings {
     pub throttle_wait_max: Duration,
     /// How old facts of kind `Created` may be before the tag's digest is asked for again.
     pub created_age_max: Duration,
+    /// How many tags of one repository are asked for again per interval once facts of kind `Created`
+    /// are too old; the others are answered as they are known, the oldest come first. It keeps the check
+    /// of a very large repository shorter than a run may take.
+    pub revalidations_max: u32,
     /// Longest page of tags.
     pub page_bytes_max: usize,
     /// Longest manifest.
@@ -87,6 +91,7 @@ impl Default for RegistrySettings {
             inferred_max: 1_000,
             throttle_wait_max: Duration::from_mins(1),
             created_age_max: Duration::from_hours(1),
+            revalidations_max: 200,
             page_bytes_max: 16 << 20,
             manifest_bytes_max: 4 << 20,
             config_bytes_max: 4 << 20,
@@ -113,6 +118,7 @@ impl RegistrySettings {
             ("requests in flight", self.in_flight_max),
             ("tags", self.tags_max),
             ("pages", self.pages_max),
+            ("revalidations", self.revalidations_max),
         ] {
             if value == 0 {
                 problems.push(format!("registries: {name} must be at least 1"));

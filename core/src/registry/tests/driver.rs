@@ -13,8 +13,8 @@ use crate::id::{OpId, OpIds};
 use crate::input::CredentialOutcome;
 use crate::keyed::Seed;
 use crate::registry::{
-    CredentialSource, FactsAnswer, FactsKind, ListingAnswer, LookupFailureKind, PlatformKeySet,
-    Registry, RegistryOutcome, RegistrySettings, RepositoryId, TagFacts, WaiterId,
+    CredentialSource, FactsAnswer, FactsKind, ListingAnswer, LookupFailure, LookupFailureKind,
+    PlatformKeySet, Registry, RegistryOutcome, RegistrySettings, RepositoryId, TagFacts, WaiterId,
 };
 use crate::secret::Secret;
 use crate::time::{Now, Time, UnixTime};
@@ -104,6 +104,27 @@ impl Driver {
         };
         self.drain();
         answer
+    }
+
+    /// Why the date of a tag cannot be had.
+    pub(super) fn failure_of_facts(
+        &mut self,
+        id: RepositoryId,
+        tag: &str,
+        waiter: u64,
+    ) -> Option<LookupFailure> {
+        let platforms = PlatformKeySet::new(["linux/amd64"]);
+        let now = self.now();
+        let kind = FactsKind::Created;
+        let answer = self
+            .registry
+            .want_facts(now, id, tag, kind, &platforms, WaiterId(waiter));
+        let failure = match answer {
+            FactsAnswer::Failed(failure) => Some(failure.clone()),
+            FactsAnswer::Known(_) | FactsAnswer::Waiting => None,
+        };
+        self.drain();
+        failure
     }
 
     pub(super) fn is_waiting_for(

@@ -15,16 +15,20 @@ use crate::registry::{
 use crate::time::UnixTime;
 
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 fn driver() -> (Driver, RepositoryId) {
+    driver_with(RegistrySettings::default())
+}
+
+pub(super) fn driver_with(settings: RegistrySettings) -> (Driver, RepositoryId) {
     let mut driver = Driver::new(RegistrySettings {
         endpoints: vec![EndpointSettings {
             rate_max: None,
             ..EndpointSettings::inferred("reg.io")
         }],
         interval: Duration::from_secs(100),
-        ..RegistrySettings::default()
+        ..settings
     });
     let app = driver.repository("reg.io", "org/app");
     (driver, app)
@@ -39,7 +43,7 @@ fn image(config: &str) -> String {
     format!(r#"{{"schemaVersion":2,"config":{{"digest":"{digest}"}},"layers":[]}}"#)
 }
 
-fn index(images: &[(&str, &str)]) -> String {
+pub(super) fn index(images: &[(&str, &str)]) -> String {
     let children = images.iter().map(|(arch, image)| {
         let digest = ManifestDigest::of(image.as_bytes());
         format!(r#"{{"digest":"{digest}","platform":{{"os":"linux","architecture":"{arch}"}}}}"#)
@@ -51,11 +55,11 @@ fn index(images: &[(&str, &str)]) -> String {
     )
 }
 
-fn typed(kind: &str, body: &str) -> HttpResponse {
+pub(super) fn typed(kind: &str, body: &str) -> HttpResponse {
     with(200, &[("content-type", kind)], body)
 }
 
-fn digest(body: &str) -> ManifestDigest {
+pub(super) fn digest(body: &str) -> ManifestDigest {
     ManifestDigest::of(body.as_bytes())
 }
 
@@ -254,4 +258,40 @@ fn a_text_that_is_no_tag_is_never_part_of_a_url() {
         assert!(driver.requests.is_empty(), "{text}");
         assert_eq!(driver.take_facts(), vec![Err(Kind::Malformed)], "{text}");
     }
+}
+
+#[test]
+fn facts_never_outgrow_their_bound_even_when_all_are_under_way() {
+    const FACTS_MAX: usize = 100;
+    let (mut driver, app) = driver_with(RegistrySettings {
+        facts_max: FACTS_MAX,
+        ..RegistrySettings::default()
+    });
+    for idx in 0..FACTS_MAX {
+        driver.want_facts(app, &format!("{idx}"), FactsKind::Created, 1);
+    }
+    let full = driver.registry.footprint().facts;
+    for idx in 0..FACTS_MAX {
+        let failure = driver.failure_of_facts(app, &format!("more-{idx}"), 2);
+        let failure = failure.expect("there is no room");
+        assert_eq!(failure.kind, Kind::Overflow);
+        assert!(
+            failure.detail.contains("more-") && failure.detail.contains("org/app"),
+            "{failure}"
+        );
+    }
+    assert_eq!(driver.registry.footprint().facts, full);
+    assert!(
+        driver.is_waiting_for(app, "7", FactsKind::Created, 3),
+        "what is under way can be joined"
+    );
+    driver.answer("manifests/0", with(404, &[], ""));
+    assert!(
+        driver.is_waiting_for(app, "late", FactsKind::Created, 3),
+        "what has ended makes room"
+    );
+    assert_eq!(
+        driver.registry.footprint().facts,
+        full + 2 * ("late".len() - "0".len())
+    );
 }

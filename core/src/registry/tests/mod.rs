@@ -5,4 +5,5 @@ mod driver;
 mod facts;
 mod listings;
 mod logins;
+mod revalidations;
 mod sickness;
