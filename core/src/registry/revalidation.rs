@@ -133,7 +133,7 @@ impl Registry {
             });
             // A check may come a tenth of the interval early.
             self.repository_mut(id).revalidation = Revalidation {
-                ends: Some(now.after(interval - interval / 10)),
+                ends: Some(now.after(interval.saturating_sub(interval / 10))),
                 n_started: 0,
                 bar,
             };

@@ -18,17 +18,17 @@ const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 fn driver() -> (Driver, RepositoryId) {
-    driver_with(RegistrySettings::default())
+    driver_with(&RegistrySettings::default())
 }
 
-pub(super) fn driver_with(settings: RegistrySettings) -> (Driver, RepositoryId) {
+pub(super) fn driver_with(settings: &RegistrySettings) -> (Driver, RepositoryId) {
     let mut driver = Driver::new(RegistrySettings {
         endpoints: vec![EndpointSettings {
             rate_max: None,
             ..EndpointSettings::inferred("reg.io")
         }],
         interval: Duration::from_secs(100),
-        ..settings
+        ..settings.clone()
     });
     let app = driver.repository("reg.io", "org/app");
     (driver, app)
@@ -263,7 +263,7 @@ fn a_text_that_is_no_tag_is_never_part_of_a_url() {
 #[test]
 fn facts_never_outgrow_their_bound_even_when_all_are_under_way() {
     const FACTS_MAX: usize = 100;
-    let (mut driver, app) = driver_with(RegistrySettings {
+    let (mut driver, app) = driver_with(&RegistrySettings {
         facts_max: FACTS_MAX,
         ..RegistrySettings::default()
     });

@@ -17,7 +17,7 @@ fn old_dates_are_asked_for_again_a_few_at_a_time_the_oldest_first() {
     let headers = [("docker-content-digest", &*digest(&index).to_string())];
     let confirmed = with(200, &headers, "");
     assert_eq!(read_ten(&mut driver, app, 1, &read), "0123456789");
-    driver.pass(Duration::from_secs(300));
+    driver.pass(Duration::from_mins(5));
     for (round, expected) in ["012", "345", "678", "019", "234", "567"]
         .iter()
         .enumerate()
@@ -40,7 +40,7 @@ fn an_old_date_that_could_not_be_confirmed_is_the_first_to_be_asked_for_again() 
     let index = index(&[("arm64", "{}")]);
     let headers = [("docker-content-digest", &*digest(&index).to_string())];
     read_ten(&mut driver, app, 1, &typed(INDEX, &index));
-    driver.pass(Duration::from_secs(300));
+    driver.pass(Duration::from_mins(5));
     let refused = with(403, &[], "");
     assert_eq!(read_ten(&mut driver, app, 2, &refused), "012");
     driver.pass(Duration::from_secs(100));
@@ -84,7 +84,7 @@ fn tags_that_nobody_wants_any_more_hold_nobody_up() {
 
 #[test]
 fn a_first_reading_that_outlasts_its_check_goes_on_with_the_next() {
-    let (mut driver, app) = driver_with(RegistrySettings {
+    let (mut driver, app) = driver_with(&RegistrySettings {
         in_flight_max: 1,
         ..RegistrySettings::default()
     });
@@ -125,7 +125,7 @@ fn read_ten(driver: &mut Driver, app: RepositoryId, waiter: u64, reply: &HttpRes
 }
 
 fn few_at_once() -> (Driver, RepositoryId) {
-    driver_with(RegistrySettings {
+    driver_with(&RegistrySettings {
         created_age_max: Duration::from_secs(250),
         revalidations_max: 3,
         ..RegistrySettings::default()
