@@ -42,7 +42,6 @@ impl Updater {
         };
         run.plan = plan;
         run.lookups = lookups;
-        run.draft = None;
         run.phase = Phase::Listings;
         if run.awaits_listing() {
             // Whoever waits for what is shared holds no slot.
