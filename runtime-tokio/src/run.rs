@@ -36,7 +36,7 @@ pub fn run(
     let log = Arc::new(log);
     Relay::new(Arc::clone(&log)).install();
     install_tls_provider();
-    install_panic_hook();
+    install_panic_hook(Arc::clone(&log));
     announce(settings, warnings, &log);
     let resolved = match resolve(settings, variables) {
         Ok(resolved) => resolved,
