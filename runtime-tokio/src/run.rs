@@ -13,7 +13,7 @@ use crate::args::{
     self, ApplicationsApi, Mode, RegistryVariables, RunSettings, printable_interval, printable_port,
 };
 use crate::clock::Clock;
-use crate::driver::{Parts, drive};
+use crate::driver::{Parts, drive_to_end};
 use crate::http::{HttpClient, install_tls_provider, system_roots};
 use crate::kube::ClusterClient;
 use crate::settings::{Resolved, resolve};
@@ -105,9 +105,16 @@ async fn work(settings: &RunSettings, resolved: Resolved, log: Arc<Log>) -> Exit
         scope: resolved.scope,
     };
     let mut narrator = Narrator::new(Arc::clone(&log));
-    drive(parts, |event| narrator.tell(event), told_to_end()).await;
-    log.info("finished", &[]);
-    ExitCode::SUCCESS
+    match drive_to_end(parts, |event| narrator.tell(event), told_to_end()).await {
+        Ok(()) => {
+            log.info("finished", &[]);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            log.fatal(&error.to_string(), &[]);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Ends when the process is asked to: SIGTERM or SIGINT.
