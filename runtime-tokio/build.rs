@@ -2,11 +2,6 @@
 //!
 //! What the build's environment says stands, and nothing that cannot be found fails the build.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "a build script speaks to cargo through its output"
-)]
-
 use std::path::Path;
 use std::process::Command;
 

@@ -85,6 +85,7 @@ pub async fn watch_applications(
     scope: WatchScope,
     inputs: mpsc::Sender<Input>,
 ) -> WatchEnd {
+    let patience = scope.is_single_pass().then(Patience::begin);
     let mut watch = Watch {
         cluster,
         scope,
@@ -96,9 +97,7 @@ pub async fn watch_applications(
         is_granted: false,
         pace: Pace::default(),
         said: None,
-        start: stopwatch(),
-        n_failures: 0,
-        has_listed: false,
+        patience,
     };
     loop {
         match watch.on_turn().await {
@@ -143,11 +142,31 @@ struct Watch {
     pace: Pace,
     /// The last complaint, so that it is said once.
     said: Option<String>,
+    /// What is left for the first listing of a single pass; `None` from its end on, and where passes
+    /// repeat.
+    patience: Option<Patience>,
+}
+
+/// How long a single pass has waited for its first listing.
+struct Patience {
     start: Instant,
-    /// Failures of any kind so far.
     n_failures: u32,
-    /// A listing was complete at least once.
-    has_listed: bool,
+}
+
+impl Patience {
+    fn begin() -> Self {
+        Self {
+            start: stopwatch(),
+            n_failures: 0,
+        }
+    }
+
+    /// One more failure, with a pause before the next attempt; true when there should be none.
+    fn is_over(&mut self, pause: Duration) -> bool {
+        self.n_failures += 1;
+        let age = stopwatch().duration_since(self.start).saturating_add(pause);
+        self.n_failures >= FIRST_LISTING_FAILURES_MAX || age > FIRST_LISTING_AGE_MAX
+    }
 }
 
 impl Watch {
@@ -187,7 +206,7 @@ impl Watch {
 
     async fn list(&mut self) -> Result<String, Trouble> {
         let version = list_applications(&self.cluster, &self.scope, &self.inputs).await?;
-        self.has_listed = true;
+        self.patience = None;
         Ok(version)
     }
 
@@ -219,7 +238,7 @@ impl Watch {
                 } => {
                     if is_listing && is_listing_end {
                         is_listing = false;
-                        self.has_listed = true;
+                        self.patience = None;
                         give(&self.inputs, ClusterInput::ResetDone).await?;
                         self.on_in_order();
                     }
@@ -282,22 +301,15 @@ impl Watch {
         } else {
             pause
         };
-        self.n_failures = self.n_failures.saturating_add(1);
-        if self.is_given_up(pause) {
+        // A single pass ends with its reason rather than never.
+        let patience = self.patience.as_mut();
+        if patience.is_some_and(|patience| patience.is_over(pause)) {
             let reason = self.said.take();
             let reason =
                 reason.unwrap_or_else(|| "the listing expired while it was read".to_owned());
             return Next::End(WatchEnd::NeverListed(reason));
         }
         Next::After(pause)
-    }
-
-    /// A single pass ends with its reason rather than never.
-    fn is_given_up(&self, pause: Duration) -> bool {
-        let age = stopwatch().duration_since(self.start).saturating_add(pause);
-        self.scope.is_single_pass()
-            && !self.has_listed
-            && (self.n_failures >= FIRST_LISTING_FAILURES_MAX || age > FIRST_LISTING_AGE_MAX)
     }
 
     /// Polls from now on. The first listing is due at once; a later try to watch comes right after
