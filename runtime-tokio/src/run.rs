@@ -9,9 +9,11 @@ use image_updater_core::Seed;
 use image_updater_core::config::GoDuration;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{self, Mode, RegistryVariables, RunSettings, printable_interval, printable_port};
+use crate::args::{
+    self, ApplicationsApi, Mode, RegistryVariables, RunSettings, printable_interval, printable_port,
+};
 use crate::clock::Clock;
-use crate::driver::{Parts, drive};
+use crate::driver::{Parts, drive_to_end};
 use crate::http::{HttpClient, install_tls_provider, system_roots};
 use crate::kube::ClusterClient;
 use crate::settings::{Resolved, resolve};
@@ -34,7 +36,7 @@ pub fn run(
     let log = Arc::new(log);
     Relay::new(Arc::clone(&log)).install();
     install_tls_provider();
-    install_panic_hook();
+    install_panic_hook(Arc::clone(&log));
     announce(settings, warnings, &log);
     let resolved = match resolve(settings, variables) {
         Ok(resolved) => resolved,
@@ -49,12 +51,8 @@ pub fn run(
     for warning in &resolved.warnings {
         log.warn(warning, &[]);
     }
-    if settings.kubernetes.is_disabled {
-        log.fatal(
-            "--disable-kubernetes leaves no way to read Applications: the Argo CD API is not part of \
-             this build yet",
-            &[],
-        );
+    if let Some(reason) = refusal(settings) {
+        log.fatal(reason, &[]);
         return ExitCode::FAILURE;
     }
     // One thread: the work is waiting, and connections are counted exactly.
@@ -69,6 +67,23 @@ pub fn run(
         }
     };
     runtime.block_on(work(settings, resolved, log))
+}
+
+/// Why these settings would run another program than the one asked for: Applications are read from
+/// the Kubernetes API only.
+fn refusal(settings: &RunSettings) -> Option<&'static str> {
+    if settings.kubernetes.is_disabled {
+        return Some(
+            "--disable-kubernetes leaves no way to read Applications: the Argo CD API is not part of \
+             this build yet",
+        );
+    }
+    match settings.argocd.applications_api {
+        ApplicationsApi::Kubernetes => None,
+        ApplicationsApi::Argocd => Some(
+            "--applications-api argocd: the Argo CD API is not part of this build yet; use kubernetes",
+        ),
+    }
 }
 
 async fn work(settings: &RunSettings, resolved: Resolved, log: Arc<Log>) -> ExitCode {
@@ -90,9 +105,16 @@ async fn work(settings: &RunSettings, resolved: Resolved, log: Arc<Log>) -> Exit
         scope: resolved.scope,
     };
     let mut narrator = Narrator::new(Arc::clone(&log));
-    drive(parts, |event| narrator.tell(event), told_to_end()).await;
-    log.info("finished", &[]);
-    ExitCode::SUCCESS
+    match drive_to_end(parts, |event| narrator.tell(event), told_to_end()).await {
+        Ok(()) => {
+            log.info("finished", &[]);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            log.fatal(&error.to_string(), &[]);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Ends when the process is asked to: SIGTERM or SIGINT.

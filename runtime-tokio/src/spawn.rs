@@ -5,8 +5,10 @@
 //! - Completions travel on an unbounded channel, because a guard must be able to send while it is
 //!   dropped. Their number is bounded by the operations in flight, which the core bounds.
 
+use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::PanicHookInfo;
+use std::io::{self, Write as _};
+use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use image_updater_core::http::{HttpOutcome, TransportFailure, TransportKind};
@@ -16,6 +18,8 @@ use image_updater_core::input::{
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+
+use crate::telemetry::Log;
 
 /// Which completion an operation is answered with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -154,19 +158,26 @@ where
     tokio::spawn(task)
 }
 
-/// Makes a panic say where it happened without showing data: only messages that are literals in
-/// the source are printed, since a formatted one may hold anything.
-pub fn install_panic_hook() {
-    std::panic::set_hook(Box::new(|info| tracing::error!("{}", describe_panic(info))));
+/// Makes a panic say in one line of `log` where it happened without showing data: only messages that
+/// are literals in the source are printed, since a formatted one may hold anything. Where the log
+/// cannot be written to, because the panic happened in there, the line goes to standard error as it is.
+pub fn install_panic_hook(log: Arc<Log>) {
+    std::panic::set_hook(Box::new(move |info| {
+        let line = describe_panic(info.payload(), info.location());
+        if !log.try_error(&line) {
+            // There is nowhere else to say that this failed.
+            drop(io::stderr().write_all(format!("{line}\n").as_bytes()));
+        }
+    }));
 }
 
-fn describe_panic(info: &PanicHookInfo<'_>) -> String {
-    let message = info
-        .payload()
+fn describe_panic(payload: &dyn Any, location: Option<&Location<'_>>) -> String {
+    let message = payload
         .downcast_ref::<&'static str>()
         .copied()
-        .unwrap_or("(message withheld)");
-    match info.location() {
+        .unwrap_or("(message withheld)")
+        .replace(['\n', '\r'], " ");
+    match location {
         Some(at) => format!("panic at {}:{}: {message}", at.file(), at.line()),
         None => format!("panic: {message}"),
     }
@@ -249,6 +260,21 @@ mod tests {
             Some(Answer::Patched.lost(OpId(5)))
         );
         assert_eq!(completions.blocking_recv(), None);
+    }
+
+    #[test]
+    fn panic_is_told_in_one_line_without_what_was_formatted_into_it() {
+        let here = Location::caller();
+        let at = format!("panic at {}:{}: ", here.file(), here.line());
+        let check = |payload: &dyn Any, message: &str| {
+            let line = describe_panic(payload, Some(here));
+            assert_eq!(line, format!("{at}{message}"));
+        };
+        check(&"slots are counted", "slots are counted");
+        check(&"two\nlines", "two lines");
+        check(&"token hush".to_owned(), "(message withheld)");
+        check(&7_u8, "(message withheld)");
+        assert_eq!(describe_panic(&"x", None), "panic: x");
     }
 
     fn operations() -> (Operations, mpsc::UnboundedReceiver<Input>) {

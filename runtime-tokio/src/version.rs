@@ -1,7 +1,8 @@
 //! What was built (`ops.md` 11).
 //!
 //! Build data comes from variables of the build: `IMAGE_UPDATER_GIT_COMMIT`,
-//! `IMAGE_UPDATER_BUILD_DATE` and `IMAGE_UPDATER_RUST_VERSION`.
+//! `IMAGE_UPDATER_BUILD_DATE` and `IMAGE_UPDATER_RUST_VERSION`. Where they are not set, the build
+//! script finds commit and compiler; a date is never found, since builds are to be repeatable.
 
 use crate::args::{PROGRAM, own_platform};
 
@@ -17,7 +18,7 @@ const BUILD_DATE: &str = match option_env!("IMAGE_UPDATER_BUILD_DATE") {
 
 const RUST_VERSION: &str = match option_env!("IMAGE_UPDATER_RUST_VERSION") {
     Some(version) => version,
-    None => concat!(env!("CARGO_PKG_RUST_VERSION"), " or later"),
+    None => "unknown",
 };
 
 /// `v<version>+<first 7 characters of the commit>`.
@@ -53,5 +54,18 @@ mod tests {
         );
         assert!(user_agent().is_ascii() && !user_agent().contains(char::is_control));
         assert!(short_version().starts_with('v'));
+    }
+
+    #[test]
+    fn compiler_is_the_one_that_built_this() {
+        let text = long_version();
+        let version = text
+            .lines()
+            .find_map(|line| line.strip_prefix("  RustVersion: "));
+        let mut parts = version.unwrap_or_default().split(['.', ' ', '-']);
+        let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok());
+        let (major, minor) = (number(), number());
+        assert!(number().is_some(), "all of it: {text}");
+        assert!((major, minor) >= (Some(1), Some(95)), "{text}");
     }
 }

@@ -61,6 +61,38 @@ fn credential_helper_fails_with_its_own_status() {
 }
 
 #[test]
+fn ways_to_read_applications_that_are_not_there_are_refused_by_flag_and_by_variable() {
+    let refusal = "--applications-api argocd: the Argo CD API is not part of this build yet";
+    for (line, environment, text) in [
+        (
+            &["run", "--once", "--applications-api=argocd"][..],
+            &[][..],
+            refusal,
+        ),
+        (
+            &["run", "--once"],
+            &[("APPLICATIONS_API", "argocd")],
+            refusal,
+        ),
+        (
+            &["run", "--once", "--disable-kubernetes"],
+            &[],
+            "--disable-kubernetes leaves no way",
+        ),
+    ] {
+        let output = output(line, environment);
+        assert_eq!(output.status.code(), Some(1), "{line:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            stderr.contains("level=fatal") && stderr.contains(text),
+            "{line:?}: {stderr}"
+        );
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(!stdout.contains("the Argo CD API is"), "{line:?}: {stdout}");
+    }
+}
+
+#[test]
 fn reader_that_goes_away_is_no_failure() {
     let mut child = program(&["run", "--help"], &[])
         .stdout(Stdio::piped())

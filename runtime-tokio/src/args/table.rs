@@ -114,7 +114,7 @@ const FLAGS: &[Flag] = &[
         .env_within("WEBHOOK_RATELIMIT_ALLOWED", 0, i64::MAX).on(SERVING).later(WEBHOOK_SERVER),
 
     flag("kubeconfig", Text, "", Subject::Kubernetes, "kubeconfig file; empty means $KUBECONFIG, ~/.kube/config or the pod's own account").on(LOGGING),
-    flag("disable-kubernetes", Bool, "false", Subject::Kubernetes, "do without a Kubernetes client (deprecated)").on(SERVING).later(ARGOCD_API),
+    flag("disable-kubernetes", Bool, "false", Subject::Kubernetes, "do without a Kubernetes client (deprecated)").on(SERVING),
     flag("disable-kubernetes", Bool, "false", Subject::Kubernetes, "do without a Kubernetes client").on(TEST),
     flag("disable-kube-events", Bool, "false", Subject::Kubernetes, "post no Kubernetes Events; mind that the variable set to true switches them off, too")
         .env("IMAGE_UPDATER_KUBE_EVENTS").on(SERVING),
@@ -122,7 +122,7 @@ const FLAGS: &[Flag] = &[
     flag("argocd-namespace", Text, "", Subject::Kubernetes, "namespace of Argo CD; empty means that of the Kubernetes client").on(SERVING),
 
     flag("applications-api", Text, "kubernetes", Subject::ArgoCd, "kubernetes or argocd (deprecated)")
-        .env("APPLICATIONS_API").on(SERVING).later(ARGOCD_API),
+        .env("APPLICATIONS_API").on(SERVING),
     flag("argocd-server-addr", Text, "", Subject::ArgoCd, "address of the Argo CD API; empty means argocd-server.<namespace> (deprecated)")
         .env("ARGOCD_SERVER").on(SERVING).later(ARGOCD_API),
     flag("argocd-grpc-web", Bool, "false", Subject::ArgoCd, "use gRPC-web (deprecated)")

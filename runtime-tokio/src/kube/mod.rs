@@ -19,4 +19,4 @@ mod watch;
 
 pub use api::ClusterClient;
 pub use config::ClusterError;
-pub use watch::{WatchScope, watch_applications};
+pub use watch::{WatchEnd, WatchScope, watch_applications};

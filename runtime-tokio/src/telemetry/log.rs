@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, TryLockError};
 
 use image_updater_core::time::UnixTime;
 
@@ -104,6 +104,31 @@ impl Log {
         };
         // A panic of another thread inside a write leaves at worst a part of a line behind.
         let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+        // There is nobody left to tell when the log itself cannot be written.
+        drop(self.write(&mut sink, at, level, message, fields));
+    }
+
+    /// Writes an error at any level set, unless the log is being written to: a panic inside of that
+    /// must not wait for itself. True when the line was written.
+    pub(crate) fn try_error(&self, message: &str) -> bool {
+        let mut sink = match self.loud.try_lock() {
+            Ok(sink) => sink,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        let at = UnixTime::from_secs((self.clock)().as_secs());
+        self.write(&mut sink, at, Level::Error, message, &[])
+            .is_ok()
+    }
+
+    fn write(
+        &self,
+        sink: &mut Sink,
+        at: UnixTime,
+        level: Level,
+        message: &str,
+        fields: &[Field<'_>],
+    ) -> io::Result<()> {
         let mut line = String::with_capacity(160);
         match self.format {
             LogFormat::Json => json::append(&mut line, at, level, message, fields),
@@ -112,12 +137,8 @@ impl Log {
             }
             LogFormat::Text => text::append_plain(&mut line, at, level, message, fields),
         }
-        // There is nobody left to tell when the log itself cannot be written.
-        drop(
-            sink.writer
-                .write_all(line.as_bytes())
-                .and_then(|()| sink.writer.flush()),
-        );
+        sink.writer.write_all(line.as_bytes())?;
+        sink.writer.flush()
     }
 
     /// Writes a record for finding mistakes.
@@ -254,6 +275,28 @@ mod tests {
         let text = page.to_text();
         assert_eq!(text.lines().count(), 400);
         assert!(text.lines().all(|line| line.ends_with("msg=\"whole\" n=1")));
+    }
+
+    #[test]
+    fn last_words_are_written_at_any_level_unless_the_log_is_in_use() {
+        let (quiet, loud) = (Page::default(), Page::default());
+        let log = Log::new(
+            Level::Fatal,
+            LogFormat::Text,
+            || UnixTime::from_secs(0),
+            Sink::plain(quiet.clone()),
+            Sink::plain(loud.clone()),
+        );
+        assert!(log.try_error("panic at a.rs:1: x"));
+        let line = "time=\"1970-01-01T00:00:00Z\" level=error msg=\"panic at a.rs:1: x\"\n";
+        assert_eq!(loud.to_text(), line);
+        let in_use = log.loud.lock().expect("nobody panicked");
+        assert!(!log.try_error("it would wait for itself"));
+        drop(in_use);
+        assert_eq!(
+            (quiet.to_text(), loud.to_text()),
+            (String::new(), line.to_owned())
+        );
     }
 
     fn record_at(configured: Level, level: Level) -> (String, String) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use image_updater_core::input::{ClusterInput, Input};
-use image_updater_tokio::kube::{WatchScope, watch_applications};
+use image_updater_tokio::kube::{WatchEnd, WatchScope, watch_applications};
 use image_updater_tokio::spawn::spawn;
 use tokio::sync::mpsc;
 
@@ -316,7 +316,93 @@ async fn watch_ends_when_nobody_listens() {
     let (sender, inputs) = mpsc::channel(1);
     let task = spawn(watch_applications(fake.client(), scope(), sender));
     drop(inputs);
-    task.await.expect("it ends by itself");
+    assert_eq!(task.await.expect("it ends by itself"), WatchEnd::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn single_pass_is_given_up_when_the_first_listing_fails_again_and_again() {
+    let down = || Answer::status(500, "etcd is away");
+    // A refused streaming list is no failure yet.
+    check_given_up(
+        std::iter::once(Answer::status(422, "")).chain((0..9).map(|_| down())),
+        "status 500: etcd is away",
+        &[0, 0, 1, 3, 7, 15],
+    )
+    .await;
+    check_given_up(
+        (0..9).map(|_| Answer::status(403, "no")),
+        "grant the verb list on applications.argoproj.io",
+        &[0, 0, 10, 20, 30, 40],
+    )
+    .await;
+    // It is not waited for longer than a minute.
+    let throttled = Answer {
+        retry_after: Some("50"),
+        ..Answer::status(429, "slow down")
+    };
+    check_given_up(
+        [throttled.clone(), throttled],
+        "the API server asks to wait",
+        &[0, 50],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn single_pass_that_has_listed_once_is_not_given_up() {
+    let mut script = vec![Answer::status(422, ""), page(&[], 7, "")];
+    script.extend((0..8).map(|_| Answer::status(500, "etcd is away")));
+    let fake = Fake::new(script);
+    let (sender, _inputs) = mpsc::channel(8);
+    let task = spawn(watch_applications(fake.client(), single_pass(), sender));
+    fake.is_done().await;
+    assert!(!task.is_finished());
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn repeated_passes_go_on_trying_and_say_each_reason_once() {
+    let mut script: Vec<_> = (0..8).map(|_| Answer::status(401, "")).collect();
+    script.extend((0..8).map(|_| Answer::status(404, "")));
+    script.extend((0..8).map(|_| Answer::status(500, "etcd is away")));
+    let n = script.len();
+    let log = Log::default();
+    let _recording = tracing::subscriber::set_default(log.clone());
+    let fake = Fake::new(script);
+    let (sender, _inputs) = mpsc::channel(8);
+    let task = spawn(watch_applications(fake.client(), scope(), sender));
+    fake.is_done().await;
+    assert!(!task.is_finished());
+    task.abort();
+    assert_eq!(fake.asked().len(), n);
+    let log = log.text();
+    assert_eq!(log.matches("cannot watch applications").count(), 3, "{log}");
+    for reason in [
+        "does not accept our credentials",
+        "is Argo CD installed there?",
+        "etcd is away",
+    ] {
+        assert_eq!(log.matches(reason).count(), 1, "{reason}: {log}");
+    }
+}
+
+/// Plays `script` to a single pass, which is given up for `reason` after requests at these seconds.
+async fn check_given_up(script: impl IntoIterator<Item = Answer>, reason: &str, asked: &[u64]) {
+    let fake = Fake::new(script);
+    let (sender, _inputs) = mpsc::channel(8);
+    match watch_applications(fake.client(), single_pass(), sender).await {
+        WatchEnd::NeverListed(said) => assert!(said.contains(reason), "{reason:?}: {said}"),
+        WatchEnd::Closed => panic!("somebody listens"),
+    }
+    let at = fake.asked().into_iter().map(|asked| asked.at.as_secs());
+    assert_eq!(at.collect::<Vec<_>>(), asked, "{reason}");
+}
+
+fn single_pass() -> WatchScope {
+    WatchScope {
+        interval: Duration::ZERO,
+        ..scope()
+    }
 }
 
 /// Plays `script`, and compares the core's inputs and what was asked (`second request`) with what is
