@@ -6,9 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::credential::CredentialSource;
 use crate::http::HttpRequest;
 use crate::id::{AppKey, OpId};
-use crate::registry::CredentialSource;
 
 /// Work to start.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -143,6 +143,33 @@ pub enum Event {
     },
 }
 
+/// Why a run takes place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum RunKind {
+    /// The application's own clock, or its cycle: an attempt that counts.
+    Check,
+    /// The pass before the loop: a check that never writes and does not count (`ops.md` 6).
+    Warmup,
+    /// Something that it depends on changed: decided from what is kept, no attempt (`design.md` 4.2).
+    Redecision,
+}
+
+impl RunKind {
+    /// The word for logs and explanations.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Warmup => "warmup",
+            Self::Redecision => "redecision",
+        }
+    }
+
+    /// True when the scheduler started it and waits for its end.
+    pub(crate) const fn is_scheduled(self) -> bool {
+        matches!(self, Self::Check | Self::Warmup)
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum RunEnd {

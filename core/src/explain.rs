@@ -4,12 +4,11 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::app::{IgnoreReason, Problem, UnknownKey};
-use crate::event::RunEnd;
+use crate::event::{RunEnd, RunKind};
 use crate::id::AppKey;
 use crate::schedule::Standing;
 use crate::time::Time;
 use crate::update::{Reason, Refusal};
-use crate::updater::RunKind;
 
 /// What was decided for one list entry.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -36,6 +36,7 @@ extern crate alloc;
 pub mod app;
 mod bytes;
 pub mod config;
+pub mod credential;
 pub mod effect;
 pub mod event;
 pub mod explain;

@@ -18,14 +18,13 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use run::RunKind;
 pub use view::{Footprint, Stats};
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::config::Config;
 use crate::effect::Effect;
-use crate::event::Event;
+use crate::event::{Event, RunKind};
 use crate::id::{AppId, AppKey, OpIds};
 use crate::input::{Input, ProcessInput};
 use crate::keyed::Seed;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use image_updater_core::credential::CredentialSource;
 use image_updater_core::event::Event;
 use image_updater_core::http::{HttpOutcome, HttpResponse};
 use image_updater_core::id::{AppKey, OpId};
@@ -9,7 +10,7 @@ use image_updater_core::input::{
     ClusterInput, CredentialOutcome, Input, PatchOutcome, ReadOutcome,
 };
 use image_updater_core::keyed::Seed;
-use image_updater_core::registry::{CredentialSource, EndpointSettings, RegistryOutcome};
+use image_updater_core::registry::{EndpointSettings, RegistryOutcome};
 use image_updater_core::schedule::Concurrency;
 use image_updater_core::time::{Now, Time, WakeReason};
 use image_updater_core::updater::DECISIONS_PER_CALL_MAX;

@@ -16,11 +16,11 @@ use super::annotation::{
     KUSTOMIZE_IMAGE_NAME, PLATFORMS, PULL_SECRET, TAG_MATCH, UPDATE_STRATEGY, image_key,
 };
 use super::application::{ANNOTATION_PREFIX, Annotations};
+use crate::credential::{CredentialReference, RegistryPrefix};
 use crate::image::match_expression::MatchExpression;
 use crate::image::select::Strategy;
 use crate::image::tag_filter::IgnorePatterns;
 use crate::image::{Image, Platform, PlatformSet};
-use crate::registry::{CredentialReference, RegistryPrefix};
 
 /// The Helm parameter of an image's name when no annotation names one (`images.md` 11.1).
 pub const HELM_IMAGE_NAME_DEFAULT: &str = "image.name";

@@ -9,10 +9,10 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::conf_yaml::{ConfNode, ConfScalar, read_document};
-use super::credential::{CredentialReference, RegistryPrefix};
 use super::settings::EndpointSettings;
 use super::url;
 use crate::config::GoDuration;
+use crate::credential::{CredentialReference, RegistryPrefix};
 use crate::image::TagListSort;
 
 /// One entry of the file, as written.

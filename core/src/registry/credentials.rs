@@ -7,10 +7,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::credential::CredentialSource;
 use super::endpoint::EndpointId;
 use super::job::JobId;
 use super::login::LoginContent;
+use crate::credential::CredentialSource;
 use crate::time::Time;
 
 /// What makes two readings one.

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::Registry;
 use super::credentials::CredentialKey;
 use super::draft::Draft;
 use super::endpoint::EndpointId;
@@ -15,7 +16,7 @@ use super::login::LoginContent;
 use super::outcome::{LookupFailureKind as Kind, RegistryOutcome, RequestEnd};
 use super::reply::Refusal;
 use super::timers::Timer;
-use super::{CredentialSource, Registry};
+use crate::credential::CredentialSource;
 use crate::effect::Effect;
 use crate::http::{HttpOutcome, HttpRequest};
 use crate::id::{OpId, OpIds};

@@ -9,8 +9,8 @@ use core::fmt;
 
 use serde_json::Value;
 
-use super::credential::CredentialSource;
 use super::{base64, url};
+use crate::credential::CredentialSource;
 use crate::keyed::fingerprint;
 use crate::secret::Secret;
 

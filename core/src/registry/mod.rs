@@ -15,7 +15,6 @@ pub mod budget;
 pub mod challenge;
 pub mod conf;
 mod conf_yaml;
-pub mod credential;
 mod credentials;
 pub mod digest;
 mod draft;
@@ -45,7 +44,6 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use core::time::Duration;
 
-pub use credential::{CredentialError, CredentialReference, CredentialSource, RegistryPrefix};
 pub use endpoint::{Endpoint, EndpointError, EndpointId, EndpointTable};
 pub use inspection::{FactsKind, TagFacts};
 pub use listing::Listing;

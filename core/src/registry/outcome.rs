@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use super::credential::CredentialSource;
 use super::inspection::{FactsKind, TagFacts};
 use super::repository::RepositoryId;
+use crate::credential::CredentialSource;
 use crate::http::TransportKind;
 use crate::time::Time;
 

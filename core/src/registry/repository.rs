@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::challenge::Challenge;
-use super::credential::CredentialSource;
 use super::endpoint::EndpointId;
 use super::job::JobId;
 use super::listing::Listing;
 use super::outcome::{LookupFailure, WaiterId};
 use super::revalidation::Revalidation;
+use crate::credential::CredentialSource;
 use crate::secret::Secret;
 use crate::time::Time;
 

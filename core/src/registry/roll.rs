@@ -5,9 +5,8 @@ use alloc::vec::Vec;
 
 use super::repository::{Repository, RepositoryKey};
 use super::timers::Timer;
-use super::{
-    CredentialSource, Endpoint, EndpointError, EndpointId, Listing, Registry, RepositoryId,
-};
+use super::{Endpoint, EndpointError, EndpointId, Listing, Registry, RepositoryId};
+use crate::credential::CredentialSource;
 
 impl Registry {
     /// The id of a repository: endpoint, name on the wire, credential source. The image's own

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use super::backoff::Backoff;
 use super::conf::{EndpointNames, check_endpoints};
-use super::credential::CredentialSource;
+use crate::credential::CredentialSource;
 use crate::image::TagListSort;
 
 /// All settings. [`RegistrySettings::default`] holds the documented defaults (`registry.md` 13.1).

@@ -15,12 +15,12 @@ use super::reason::Reason;
 use super::refusal::Refusal;
 use crate::app::annotation::{GIT_BRANCH, WRITE_BACK_METHOD};
 use crate::app::{Application, HelmNames, ImageOptions, PROBLEMS_MAX, SourceKind, WriteBackMethod};
+use crate::credential::CredentialSource;
 use crate::image::list::RejectedEntry;
 use crate::image::{
     Constraint, Image, Platform, SelectionError, Strategy, Tag, TagDates, TagFilter, TagListSort,
     TagVerdict, Version, find_all_live,
 };
-use crate::registry::CredentialSource;
 
 /// Warnings kept of one plan.
 pub const WARNINGS_MAX: usize = 32;

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::lookup::{candidates, facts_kind, platforms_of, sort_of};
-use super::run::{LookupState, Phase, Run, RunKind};
+use super::run::{LookupState, Phase, Run};
 use super::{Updater, Work};
-use crate::event::Event;
+use crate::event::{Event, RunKind};
 use crate::id::AppId;
 use crate::registry::{
     FactsAnswer, ListingAnswer, LookupFailure, LookupFailureKind, Registry, RegistryOutcome,

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 use core::mem;
 use core::time::Duration;
 
-use super::run::{Attempts, Phase, Run, RunKind};
+use super::run::{Attempts, Phase, Run};
 use super::{Updater, Work};
-use crate::event::{Event, RunEnd};
+use crate::event::{Event, RunEnd, RunKind};
 use crate::explain::LastRun;
 use crate::id::{AppId, AppKey};
 use crate::patch::ANSWER_GRACE;

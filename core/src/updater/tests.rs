@@ -7,12 +7,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::Updater;
 use super::inquiry::{parts, waiter};
-use super::{RunKind, Updater};
 use crate::app::Application;
 use crate::config::{Config, Settings};
 use crate::effect::{ClusterEffect, Effect};
-use crate::event::{Event, RunEnd};
+use crate::event::{Event, RunEnd, RunKind};
 use crate::http::{HttpOutcome, HttpResponse};
 use crate::id::{AppId, AppKey, OpId};
 use crate::input::{ClusterInput, Input, PatchOutcome, ReadOutcome};

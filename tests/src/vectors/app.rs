@@ -5,11 +5,11 @@ use image_updater_core::app::{
     Admission, Application, HelmNames, LabelSelector, LookupError, NamePatterns, find_by_name,
     with_aliases,
 };
-use image_updater_core::id::AppKey;
-use image_updater_core::image::{Image, MatchExpression, Platform};
-use image_updater_core::registry::{
+use image_updater_core::credential::{
     CredentialError, CredentialReference, CredentialSource, RegistryPrefix,
 };
+use image_updater_core::id::AppKey;
+use image_updater_core::image::{Image, MatchExpression, Platform};
 use serde_json::{Map, Value, json};
 
 use super::{Case, Runner, Verdict};

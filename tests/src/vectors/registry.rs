@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use image_updater_core::credential::CredentialSource;
 use image_updater_core::effect::Effect;
 use image_updater_core::http::{
     HttpOutcome, HttpResponse, Method, TransportFailure, TransportKind,
@@ -17,8 +18,8 @@ use image_updater_core::registry::inspection::{Inspection, InspectionStep};
 use image_updater_core::registry::login::{Login, LoginContent, LoginError};
 use image_updater_core::registry::reply::{Reply, error_message, judge};
 use image_updater_core::registry::{
-    CredentialSource, EndpointSettings, EndpointTable, FactsKind, PlatformKeySet, Registry,
-    RegistrySettings, TagFacts, WaiterId, base64, challenge, conf, link, token, url,
+    EndpointSettings, EndpointTable, FactsKind, PlatformKeySet, Registry, RegistrySettings,
+    TagFacts, WaiterId, base64, challenge, conf, link, token, url,
 };
 use image_updater_core::rfc3339::{self, Rfc3339};
 use image_updater_core::secret::Secret;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use image_updater_core::event::RunEnd;
+use image_updater_core::event::{Event, RunKind};
 use image_updater_core::schedule::Mode;
-use image_updater_core::{Event, updater::RunKind};
 use image_updater_fixtures::AppSpec;
 use image_updater_tests::world::{INTERVAL, NAMESPACE, RegistryFault, World};
 use serde_json::json;

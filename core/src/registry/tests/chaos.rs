@@ -9,11 +9,12 @@ use core::time::Duration;
 use proptest::prelude::*;
 
 use super::driver::{Driver, ok, with};
+use crate::credential::CredentialSource;
 use crate::fixed_cases::{CASES, config};
 use crate::http::{HttpOutcome, HttpResponse, TransportFailure, TransportKind};
 use crate::registry::digest::ManifestDigest;
 use crate::registry::{
-    CredentialSource, EndpointSettings, FactsKind, RegistryOutcome, RegistrySettings, RepositoryId,
+    EndpointSettings, FactsKind, RegistryOutcome, RegistrySettings, RepositoryId,
 };
 
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::credential::CredentialSource;
 use crate::effect::Effect;
 use crate::http::{
     HeaderValue, HttpOutcome, HttpRequest, HttpResponse, TransportFailure, TransportKind,
@@ -13,8 +14,8 @@ use crate::id::{OpId, OpIds};
 use crate::input::CredentialOutcome;
 use crate::keyed::Seed;
 use crate::registry::{
-    CredentialSource, FactsAnswer, FactsKind, ListingAnswer, LookupFailure, LookupFailureKind,
-    PlatformKeySet, Registry, RegistryOutcome, RegistrySettings, RepositoryId, TagFacts, WaiterId,
+    FactsAnswer, FactsKind, ListingAnswer, LookupFailure, LookupFailureKind, PlatformKeySet,
+    Registry, RegistryOutcome, RegistrySettings, RepositoryId, TagFacts, WaiterId,
 };
 use crate::secret::Secret;
 use crate::time::{Now, Time, UnixTime};

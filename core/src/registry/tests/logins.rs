@@ -4,10 +4,10 @@ use alloc::vec;
 use core::time::Duration;
 
 use super::driver::{Driver, ok, shown, with};
+use crate::credential::CredentialSource;
 use crate::http::{HttpOutcome, Method};
 use crate::registry::{
-    CredentialSource, EndpointSettings, FactsKind, LookupFailureKind as Kind, RegistryOutcome,
-    RegistrySettings,
+    EndpointSettings, FactsKind, LookupFailureKind as Kind, RegistryOutcome, RegistrySettings,
 };
 
 const BEARER: (&str, &str) = (
