@@ -37,6 +37,7 @@ pub mod app;
 mod bytes;
 pub mod config;
 pub mod credential;
+pub mod duration;
 pub mod effect;
 pub mod event;
 pub mod explain;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image_updater_core::Seed;
-use image_updater_core::config::GoDuration;
+use image_updater_core::duration::GoDuration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{

@@ -11,8 +11,8 @@ use core::fmt;
 use super::conf_yaml::{ConfNode, ConfScalar, read_document};
 use super::settings::EndpointSettings;
 use super::url;
-use crate::config::GoDuration;
 use crate::credential::{CredentialReference, RegistryPrefix};
+use crate::duration::GoDuration;
 use crate::image::TagListSort;
 
 /// One entry of the file, as written.

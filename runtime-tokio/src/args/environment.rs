@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use image_updater_core::config::GoDuration;
+use image_updater_core::duration::GoDuration;
 
 /// The variables of a process. Its `Debug` shows names only, since values may be secret.
 #[derive(Clone, Default)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use image_updater_core::config::GoDuration;
+use image_updater_core::duration::GoDuration;
 
 use super::command::Command;
 use super::csv;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use image_updater_core::config::GoDuration;
+use image_updater_core::duration::GoDuration;
 
 use super::environment::Environment;
 

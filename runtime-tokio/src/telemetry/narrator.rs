@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use image_updater_core::app::IgnoreReason;
-use image_updater_core::config::GoDuration;
+use image_updater_core::duration::GoDuration;
 use image_updater_core::event::{Event, RunEnd};
 use image_updater_core::id::AppKey;
 use image_updater_core::registry::RegistryOutcome;

@@ -1,6 +1,6 @@
 //! Vectors of the room `cli`.
 
-use image_updater_core::config::GoDuration;
+use image_updater_core::duration::GoDuration;
 use image_updater_core::time::UnixTime;
 use image_updater_tokio::args::{
     ArgocdSettings, CommitSettings, Environment, Invocation, KubernetesSettings, Parsed, Refusal,
