@@ -32,7 +32,8 @@ fn main() -> ExitCode {
         }
         Ok(Invocation::Run(settings)) => {
             let variables = RegistryVariables::of(&environment, &mut warnings);
-            run::run(&settings, &variables, &warnings, log(settings.log))
+            let retries = args::write_retries_max(&environment, &mut warnings);
+            run::run(&settings, &variables, retries, &warnings, log(settings.log))
         }
         Ok(Invocation::Webhook(settings)) => refuse("webhook", &warnings, &log(settings.log)),
         Ok(Invocation::Test(settings)) => refuse("test", &warnings, &log(settings.log)),

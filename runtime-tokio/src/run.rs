@@ -30,6 +30,7 @@ const INTERVAL_USUAL_MIN: Duration = Duration::from_mins(1);
 pub fn run(
     settings: &RunSettings,
     variables: &RegistryVariables,
+    write_retries_max: u32,
     warnings: &[String],
     log: Log,
 ) -> ExitCode {
@@ -38,7 +39,7 @@ pub fn run(
     install_tls_provider();
     install_panic_hook(Arc::clone(&log));
     announce(settings, warnings, &log);
-    let resolved = match resolve(settings, variables) {
+    let resolved = match resolve(settings, variables, write_retries_max) {
         Ok(resolved) => resolved,
         Err(problems) => {
             for problem in problems {

@@ -32,6 +32,7 @@ pub struct Resolved {
 pub fn resolve(
     settings: &RunSettings,
     variables: &RegistryVariables,
+    write_retries_max: u32,
 ) -> Result<Resolved, Vec<String>> {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
@@ -53,6 +54,7 @@ pub fn resolve(
         .clone_from(&settings.selection.name_patterns);
     core.runtime_platform = runtime_platform();
     core.dry_run = settings.is_dry_run;
+    core.patch.attempts_max = write_retries_max.saturating_add(1);
     core.run_deadline = settings.application_deadline;
     core.shutdown_grace = settings.shutdown_timeout;
     let config = match Config::new(core) {
@@ -92,10 +94,13 @@ fn schedule_settings(settings: &RunSettings, problems: &mut Vec<String>) -> Sche
     };
     schedule.cooldown = settings.cooldown;
     schedule.per_repo_cap = settings.per_repo_cap;
-    match Concurrency::try_from(i64::from(settings.max_concurrency)) {
-        Ok(concurrency) => schedule.concurrency_max = concurrency,
-        Err(error) => problems.push(error.to_string()),
-    }
+    let mut concurrency = |number: u32| {
+        Concurrency::try_from(i64::from(number))
+            .map_err(|error| problems.push(error.to_string()))
+            .unwrap_or_default()
+    };
+    schedule.concurrency_max = concurrency(settings.max_concurrency);
+    schedule.warmup_concurrency_max = concurrency(settings.warmup_concurrency);
     schedule.cpus = std::thread::available_parallelism()
         .map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX));
     schedule.warmup = settings.has_warmup;

@@ -72,7 +72,7 @@ impl Schedule {
             kind,
         );
         Self {
-            slots: Slots::new(settings.concurrency_max.workers(settings.cpus, 0, false)),
+            slots: Slots::new(settings.workers(0, false)),
             settings,
             seed,
             now: Time::ZERO,

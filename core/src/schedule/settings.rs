@@ -45,11 +45,11 @@ pub enum Concurrency {
 }
 
 impl Concurrency {
-    /// The limit for `applications` applications on `cpus` CPUs; never below 1, and 1 in the warm-up.
-    pub fn workers(self, cpus: u32, applications: usize, is_warmup: bool) -> u32 {
-        if is_warmup {
-            return 1;
-        }
+    /// One at a time.
+    pub const ONE: Self = Self::Fixed(NonZeroU32::MIN);
+
+    /// The limit for `applications` applications on `cpus` CPUs; never below 1.
+    pub fn workers(self, cpus: u32, applications: usize) -> u32 {
         match self {
             Self::Auto => {
                 let applications = u32::try_from(applications).unwrap_or(u32::MAX);
@@ -90,6 +90,8 @@ pub struct ScheduleSettings {
     pub per_repo_cap: u32,
     /// The limit of slots.
     pub concurrency_max: Concurrency,
+    /// The same for the warm-up, which goes one by one unless told otherwise (`ops.md` 6).
+    pub warmup_concurrency_max: Concurrency,
     /// The CPUs that this process may use.
     pub cpus: u32,
     /// Whether a dry pass with one slot comes first; left out when the interval is zero (`ops.md` 6).
@@ -110,11 +112,22 @@ impl ScheduleSettings {
             cooldown: Duration::ZERO,
             per_repo_cap: 0,
             concurrency_max: Concurrency::Auto,
+            warmup_concurrency_max: Concurrency::ONE,
             cpus: 1,
             warmup: true,
             start_spread: interval.min(START_SPREAD_DEFAULT_MAX),
             jitter_percent: JITTER_PERCENT_DEFAULT,
         }
+    }
+
+    /// How many applications of `applications` may have work in flight, in the warm-up or after it.
+    pub fn workers(&self, applications: usize, is_warmup: bool) -> u32 {
+        let concurrency = if is_warmup {
+            self.warmup_concurrency_max
+        } else {
+            self.concurrency_max
+        };
+        concurrency.workers(self.cpus, applications)
     }
 
     /// True when one pass is all that is wanted.
@@ -234,15 +247,12 @@ mod tests {
     fn concurrency_is_read_without_overflow() {
         assert_eq!(Concurrency::try_from(0), Ok(Concurrency::Auto));
         let huge = Concurrency::try_from(i64::MAX).unwrap();
-        assert_eq!(huge.workers(1, 1, false), u32::MAX);
+        assert_eq!(huge.workers(1, 1), u32::MAX);
         assert_eq!(
             Concurrency::try_from(-1).unwrap_err().to_string(),
             "max concurrency is -1, must be 0 (automatic) or more"
         );
-        assert_eq!(
-            Concurrency::Auto.workers(u32::MAX, usize::MAX, false),
-            u32::MAX
-        );
-        assert_eq!(Concurrency::Auto.workers(0, 10, false), 1, "unknown CPUs");
+        assert_eq!(Concurrency::Auto.workers(u32::MAX, usize::MAX), u32::MAX);
+        assert_eq!(Concurrency::Auto.workers(0, 10), 1, "unknown CPUs");
     }
 }

@@ -128,10 +128,8 @@ impl Schedule {
     /// The number of applications or the stage changed: so may the limit (`ops.md` 7.6).
     pub(super) fn on_count(&mut self) {
         let is_warmup = self.is_warming_up();
-        let cpus = self.settings.cpus;
-        let workers = self.settings.concurrency_max;
         self.slots
-            .on_limit(workers.workers(cpus, self.n_live, is_warmup));
+            .on_limit(self.settings.workers(self.n_live, is_warmup));
     }
 
     pub(super) fn push_event(&mut self, event: ScheduleEvent) {

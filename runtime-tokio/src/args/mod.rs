@@ -34,7 +34,7 @@ pub use settings::{
     SelectionSettings, SigningMethod, WebhookServerSettings,
 };
 pub use test_settings::{TestSettings, own_platform};
-pub use variables::RegistryVariables;
+pub use variables::{RegistryVariables, write_retries_max};
 pub use webhook_settings::WebhookSettings;
 
 use crate::version;

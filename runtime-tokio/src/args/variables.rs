@@ -43,6 +43,12 @@ const SECOND_MS: u32 = 1_000;
 const HOUR_MS: u32 = 3_600_000;
 const DAY_MS: u32 = 24 * HOUR_MS;
 
+/// `OVERRIDE_MAX_RETRIES`: how often a write is repeated after its first attempt (`ops.md` 13.1).
+pub fn write_retries_max(environment: &Environment, warnings: &mut Vec<String>) -> u32 {
+    let number = environment.integer_or("OVERRIDE_MAX_RETRIES", 7, (0, 100), warnings);
+    u32::try_from(number).unwrap_or(7)
+}
+
 impl RegistryVariables {
     /// Reads all of them; unacceptable numbers are the default with a warning, unacceptable
     /// durations silently.
@@ -130,6 +136,20 @@ mod tests {
         assert_eq!(variables.connections_per_host_max, 30);
         assert_eq!(variables.janitor_interval, Duration::from_mins(5));
         assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn writes_are_repeated_seven_times_unless_told_otherwise() {
+        let mut warnings = Vec::new();
+        for (value, retries) in [("", 7), ("0", 0), ("100", 100), ("101", 7), ("many", 7)] {
+            let environment = Environment::from_iter([("OVERRIDE_MAX_RETRIES", value)]);
+            assert_eq!(
+                write_retries_max(&environment, &mut warnings),
+                retries,
+                "{value:?}"
+            );
+        }
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
     }
 
     #[test]

@@ -169,8 +169,12 @@ fn auto_concurrency(case: &Case<'_>) -> Verdict {
     let got = match Concurrency::try_from(max) {
         Err(_) => json!({"error": true}),
         Ok(concurrency) => {
-            let workers = concurrency.workers(
-                u32::try_from(number(&input["cpus"])).expect("CPUs are few"),
+            let settings = ScheduleSettings {
+                cpus: u32::try_from(number(&input["cpus"])).expect("CPUs are few"),
+                concurrency_max: concurrency,
+                ..plain_settings(Mode::Continuous, Duration::from_mins(2))
+            };
+            let workers = settings.workers(
                 usize::try_from(number(&input["apps"])).expect("applications are few"),
                 input["warmup"].as_bool().unwrap_or(false),
             );

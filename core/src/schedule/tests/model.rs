@@ -252,9 +252,8 @@ impl Model {
 
     pub(super) fn limit(&self) -> usize {
         let live = self.apps.iter().filter(|app| app.repo.is_some()).count();
-        let workers = self.settings.concurrency_max;
         let is_warmup = self.stage == Stage::Warmup;
-        workers.workers(self.settings.cpus, live, is_warmup) as usize
+        self.settings.workers(live, is_warmup) as usize
     }
 
     pub(super) fn is_empty(&self) -> bool {
