@@ -5,24 +5,24 @@
 //! audit agrees, no wake-up lies in the past, an application has one patch in flight and all together
 //! have sixteen), so that every test that uses it tests these too.
 
+mod exchange;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use image_updater_core::app::Application;
-use image_updater_core::effect::{ClusterEffect, Effect};
-use image_updater_core::http::{HttpOutcome, HttpRequest, TransportFailure, TransportKind};
+use image_updater_core::effect::ClusterEffect;
+use image_updater_core::http::HttpRequest;
 use image_updater_core::id::{AppKey, OpId};
-use image_updater_core::input::{
-    ClusterInput, CredentialOutcome, Input, PatchOutcome, ProcessInput, ReadOutcome,
-};
+use image_updater_core::input::{ClusterInput, Input, ProcessInput};
 use image_updater_core::keyed::Seed;
 use image_updater_core::registry::RegistrySettings;
 use image_updater_core::schedule::{Mode, ScheduleSettings};
 use image_updater_core::time::{Now, Time, UnixTime, WakeReason};
 use image_updater_core::{Config, Event, Explanation, Settings, Updater};
-use image_updater_fixtures::cluster::{ChangeKind, Refusal};
+use image_updater_fixtures::cluster::ChangeKind;
 use image_updater_fixtures::registry::ImageSpec;
-use image_updater_fixtures::{AppSpec, Cluster, Registry, Request, Response};
+use image_updater_fixtures::{AppSpec, Cluster, Registry};
 use serde_json::Value;
 
 /// The namespace of applications whose namespace does not matter.
@@ -496,195 +496,6 @@ impl World {
         if let Some(trace) = &mut self.trace {
             trace.push(format!("{:?} {what:?}", self.now));
         }
-    }
-
-    fn start(&mut self, effect: Effect) {
-        match effect {
-            Effect::Http(op, request) => {
-                self.requests.push((self.now, request.url.clone()));
-                let host = Request::from_core(&request).map(|request| request.host);
-                let fault = host.and_then(|host| self.registry_faults.get(&host));
-                let (latency, is_mute) = match fault {
-                    Some(RegistryFault::Silent) => (None, false),
-                    Some(RegistryFault::Mute) => (None, true),
-                    Some(RegistryFault::Slow(latency)) => (Some(*latency), false),
-                    Some(RegistryFault::Status(..) | RegistryFault::Body(_)) | None => {
-                        (Some(REGISTRY_LATENCY), false)
-                    }
-                };
-                let work = Work::Http(Box::new(request));
-                self.fly(op, work, latency, None, is_mute);
-            }
-            Effect::ReadCredential(op, _) => {
-                let latency = self.are_credentials_read.then_some(API_LATENCY);
-                self.fly(op, Work::Credential, latency, None, latency.is_none());
-            }
-            Effect::Cluster(op, effect) => {
-                if let ClusterEffect::Patch(patch) = &effect {
-                    let patch = (self.now, patch.key.clone(), patch.to_json());
-                    self.patches.push(patch);
-                }
-                let fault = self.api_faults.pop_front();
-                let (latency, is_mute) = match fault {
-                    Some(ApiFault::Silent) => (None, false),
-                    Some(ApiFault::Mute) => (None, true),
-                    Some(ApiFault::Slow(latency)) => (Some(latency), false),
-                    Some(
-                        ApiFault::ReplyLost
-                        | ApiFault::RequestLost
-                        | ApiFault::Throttled(_)
-                        | ApiFault::Denied
-                        | ApiFault::Rejected
-                        | ApiFault::Transient,
-                    )
-                    | None => (Some(API_LATENCY), false),
-                };
-                self.fly(op, Work::Cluster(Box::new(effect)), latency, fault, is_mute);
-            }
-            Effect::Cancel(op) => {
-                self.cancelled.insert(op);
-                if let Some(flight) = self.flights.get_mut(&op)
-                    && flight.due.is_none()
-                    && !flight.is_mute
-                {
-                    flight.due = Some(self.now);
-                }
-            }
-        }
-    }
-
-    fn fly(
-        &mut self,
-        op: OpId,
-        work: Work,
-        latency: Option<Duration>,
-        api_fault: Option<ApiFault>,
-        is_mute: bool,
-    ) {
-        let due = latency.map(|latency| self.now.after(latency));
-        let flight = Flight {
-            work,
-            due,
-            api_fault,
-            is_mute,
-        };
-        let twice = self.flights.insert(op, flight);
-        assert!(twice.is_none(), "an id is used once (A8)");
-    }
-
-    fn answer(&mut self, op: OpId) {
-        let flight = self.flights.remove(&op).expect("an operation in flight");
-        let input = match flight.work {
-            Work::Http(request) => Input::Http(op, self.serve(&request, self.was_cancelled(op))),
-            Work::Credential => {
-                let outcome = CredentialOutcome::Missing("no such variable".to_owned());
-                Input::Credential(op, outcome)
-            }
-            Work::Cluster(effect) => Input::Cluster(match *effect {
-                ClusterEffect::Patch(patch) => {
-                    let document = patch.to_json();
-                    ClusterInput::Patched(
-                        op,
-                        self.patch(&patch.key, &document, flight.api_fault.as_ref()),
-                    )
-                }
-                ClusterEffect::Read { key, .. } => {
-                    ClusterInput::Read(op, self.read(&key, flight.api_fault.as_ref()))
-                }
-            }),
-        };
-        self.tell(input);
-    }
-
-    fn was_cancelled(&self, op: OpId) -> bool {
-        self.cancelled.contains(&op)
-    }
-
-    fn serve(&mut self, request: &HttpRequest, is_cancelled: bool) -> HttpOutcome {
-        let failed = |kind, detail: &str| {
-            HttpOutcome::Failed(TransportFailure {
-                kind,
-                detail: detail.to_owned(),
-            })
-        };
-        if is_cancelled {
-            return failed(TransportKind::Cancelled, "cancelled");
-        }
-        let Some(asked) = Request::from_core(request) else {
-            return failed(TransportKind::Malformed, "no absolute URL");
-        };
-        let now = now_at(self.now);
-        let response = match self.registry_faults.get(&asked.host) {
-            Some(RegistryFault::Status(status, headers)) => Response {
-                status: *status,
-                headers: headers.clone(),
-                body: Vec::new(),
-            },
-            Some(RegistryFault::Body(body)) => Response {
-                status: 200,
-                headers: Vec::new(),
-                body: body.clone(),
-            },
-            Some(RegistryFault::Silent | RegistryFault::Mute | RegistryFault::Slow(_)) | None => {
-                let Some(registry) = self.registries.get_mut(&asked.host) else {
-                    return failed(TransportKind::Dns, "no such host");
-                };
-                registry.handle(now.mono, now.wall, &asked)
-            }
-        };
-        if response.body.len() > request.body_bytes_max {
-            return failed(TransportKind::TooLarge, "the body is too long");
-        }
-        HttpOutcome::Response(response.into_core(asked.method == "HEAD"))
-    }
-
-    fn patch(&mut self, key: &AppKey, patch: &Value, fault: Option<&ApiFault>) -> PatchOutcome {
-        match fault {
-            Some(ApiFault::RequestLost | ApiFault::Silent | ApiFault::Mute) => {
-                return PatchOutcome::Unknown("connection reset".to_owned());
-            }
-            Some(ApiFault::Throttled(wait)) => return PatchOutcome::Throttled(*wait),
-            Some(ApiFault::Denied) => {
-                return PatchOutcome::Denied("grant the verb patch".to_owned());
-            }
-            Some(ApiFault::Rejected) => {
-                return PatchOutcome::Rejected("spec.source is no source".to_owned());
-            }
-            Some(ApiFault::Transient) => {
-                return PatchOutcome::Transient("connection refused".to_owned());
-            }
-            Some(ApiFault::ReplyLost | ApiFault::Slow(_)) | None => {}
-        }
-        match self.cluster.patch(&key.namespace, &key.name, patch) {
-            Ok(_) if matches!(fault, Some(ApiFault::ReplyLost)) => {
-                PatchOutcome::Unknown("connection reset".to_owned())
-            }
-            Ok(object) => PatchOutcome::Done(Box::new(record(&object))),
-            Err(Refusal::Missing) => PatchOutcome::Missing,
-            Err(Refusal::Conflict) => PatchOutcome::Conflict,
-            Err(Refusal::Gone) => PatchOutcome::Transient("gone".to_owned()),
-            Err(Refusal::Unprocessable(text)) => PatchOutcome::Rejected(text),
-        }
-    }
-
-    fn read(&self, key: &AppKey, fault: Option<&ApiFault>) -> ReadOutcome {
-        match fault {
-            Some(ApiFault::Throttled(wait)) => return ReadOutcome::Throttled(*wait),
-            Some(ApiFault::Denied) => return ReadOutcome::Denied("grant the verb get".to_owned()),
-            Some(
-                ApiFault::Transient
-                | ApiFault::Rejected
-                | ApiFault::Silent
-                | ApiFault::Mute
-                | ApiFault::ReplyLost
-                | ApiFault::RequestLost,
-            ) => return ReadOutcome::Transient("connection refused".to_owned()),
-            Some(ApiFault::Slow(_)) | None => {}
-        }
-        let object = self.cluster.application(&key.namespace, &key.name);
-        object.map_or(ReadOutcome::Missing, |object| {
-            ReadOutcome::Found(Box::new(record(object)))
-        })
     }
 }
 
