@@ -79,22 +79,8 @@ fn guarded(options: &Options, run: impl FnOnce() -> Report) -> Report {
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("a panic without text");
-        let failure = Failure {
-            code: ExitCode::Panic,
-            violation: Violation::new("S20", "core", detail),
-            at: Time::ZERO,
-            explanation: String::new(),
-        };
-        Report {
-            options: options.clone(),
-            hash: 0,
-            steps: 0,
-            checks: 0,
-            writes: 0,
-            injected: BTreeMap::new(),
-            verdict: Err(failure),
-            trace: Trace::default(),
-        }
+        let violation = Violation::new("S20", "core", detail);
+        Report::without_run(options, ExitCode::Panic, violation)
     })
 }
 
@@ -118,7 +104,10 @@ pub fn run_twice(options: &Options) -> Report {
 fn run_plan(options: &Options, plan: Plan) -> Report {
     let config = match settings::config(options) {
         Ok(config) => config,
-        Err(detail) => return harness_failure(options, detail),
+        Err(detail) => {
+            let violation = Violation::new("harness", "settings", detail);
+            return Report::without_run(options, ExitCode::Harness, violation);
+        }
     };
     let mut engine = Engine::new(options.clone(), plan, config);
     let names: Vec<String> = engine
@@ -228,21 +217,24 @@ fn fail(engine: &Engine, violation: Violation) -> Failure {
     }
 }
 
-fn harness_failure(options: &Options, detail: String) -> Report {
-    Report {
-        options: options.clone(),
-        hash: 0,
-        steps: 0,
-        checks: 0,
-        writes: 0,
-        injected: BTreeMap::new(),
-        verdict: Err(Failure {
-            code: ExitCode::Harness,
-            violation: Violation::new("harness", "settings", detail),
-            at: Time::ZERO,
-            explanation: String::new(),
-        }),
-        trace: Trace::default(),
+impl Report {
+    /// The report of a run of which nothing is left but why it failed.
+    fn without_run(options: &Options, code: ExitCode, violation: Violation) -> Self {
+        Self {
+            options: options.clone(),
+            hash: 0,
+            steps: 0,
+            checks: 0,
+            writes: 0,
+            injected: BTreeMap::new(),
+            verdict: Err(Failure {
+                code,
+                violation,
+                at: Time::ZERO,
+                explanation: String::new(),
+            }),
+            trace: Trace::default(),
+        }
     }
 }
 
