@@ -72,6 +72,21 @@ pub struct PoolKey {
     pub registry: String,
     /// Certificates and host names are not checked.
     pub insecure: bool,
+    /// Whose certificates are trusted, beside the system's.
+    pub trust: TrustAnchors,
+}
+
+/// Certificate authorities that a registry's certificate may come from, beside the system's
+/// (`registry.md` 18, D-42).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum TrustAnchors {
+    /// The system's, and what stands in the driver's folder of certificates under the host's name.
+    #[default]
+    System,
+    /// PEM certificates in a file, whose path this is (`ca_file`).
+    File(String),
+    /// PEM certificates as text (`ca_data`).
+    Data(String),
 }
 
 /// The methods that registries are spoken to with.
@@ -236,6 +251,7 @@ mod tests {
             pool: Arc::new(PoolKey {
                 registry: "https://reg.test".into(),
                 insecure: false,
+                trust: TrustAnchors::System,
             }),
             method: Method::Post,
             url: "https://auth.test/token".into(),

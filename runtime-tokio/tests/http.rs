@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use image_updater_core::http::{
     HeaderValue, HttpOutcome, HttpRequest, HttpResponse, Method, PoolKey, TransportKind,
+    TrustAnchors,
 };
 use image_updater_core::secret::Secret;
 use image_updater_tokio::http::{HttpClient, HttpSettings};
@@ -303,6 +304,7 @@ fn pool(url: &str, insecure: bool) -> Arc<PoolKey> {
     Arc::new(PoolKey {
         registry: url.to_owned(),
         insecure,
+        trust: TrustAnchors::System,
     })
 }
 

@@ -13,6 +13,7 @@ use super::settings::EndpointSettings;
 use super::url;
 use crate::credential::{CredentialReference, RegistryPrefix};
 use crate::duration::GoDuration;
+use crate::http::TrustAnchors;
 use crate::image::TagListSort;
 
 /// One entry of the file, as written.
@@ -62,6 +63,7 @@ impl RegistryEntry {
             credentials: credentials.ok().map(|reference| reference.source),
             credentials_age_max: self.credsexpire.to_duration().filter(|age| !age.is_zero()),
             is_insecure: self.is_insecure,
+            trust: TrustAnchors::System,
             default_namespace: Some(self.default_namespace.as_str())
                 .filter(|namespace| !namespace.is_empty())
                 .map(Into::into),

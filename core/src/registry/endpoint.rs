@@ -61,6 +61,7 @@ impl Endpoint {
         let pool = PoolKey {
             registry: settings.api_url.clone(),
             insecure: settings.is_insecure,
+            trust: settings.trust.clone(),
         };
         Self {
             api_url: settings.api_url.as_str().into(),

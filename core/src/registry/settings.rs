@@ -9,6 +9,7 @@ use core::time::Duration;
 use super::backoff::Backoff;
 use super::conf::{EndpointNames, check_endpoints};
 use crate::credential::CredentialSource;
+use crate::http::TrustAnchors;
 use crate::image::TagListSort;
 
 /// All settings. [`RegistrySettings::default`] holds the documented defaults (`registry.md` 13.1).
@@ -147,6 +148,8 @@ pub struct EndpointSettings {
     pub credentials_age_max: Option<Duration>,
     /// Certificates are not checked.
     pub is_insecure: bool,
+    /// Whose certificates are trusted, beside the system's.
+    pub trust: TrustAnchors,
     /// Namespace in front of repository names of one segment.
     pub default_namespace: Option<Box<str>>,
     /// What the order of its tag lists says.
@@ -197,6 +200,7 @@ impl EndpointSettings {
             credentials: None,
             credentials_age_max: None,
             is_insecure: false,
+            trust: TrustAnchors::System,
             default_namespace: None,
             tag_sort_mode: TagListSort::Unsorted,
             rate_max: Some(Self::RATE_DEFAULT),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use image_updater_core::effect::{ApplicationPatch, ClusterEffect};
 use image_updater_core::event::RunEnd;
-use image_updater_core::http::{HttpRequest, Method, PoolKey};
+use image_updater_core::http::{HttpRequest, Method, PoolKey, TrustAnchors};
 use image_updater_core::id::AppKey;
 use image_updater_core::input::ClusterInput;
 use image_updater_core::keyed::Seed;
@@ -298,6 +298,7 @@ impl Bench {
             pool: Arc::new(PoolKey {
                 registry: format!("http://{host}"),
                 insecure: false,
+                trust: TrustAnchors::System,
             }),
             method: Method::Get,
             url: format!("http://{host}/v2/"),
