@@ -9,7 +9,6 @@ mod apps;
 mod cluster;
 mod decision;
 mod inquiry;
-mod lookup;
 mod progress;
 mod run;
 mod view;

@@ -12,4 +12,5 @@ pub mod run;
 pub mod settings;
 pub mod spawn;
 pub mod telemetry;
+pub mod test_image;
 pub mod version;

@@ -4,11 +4,11 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use image_updater_tokio::args::{
-    self, Environment, Invocation, LogSettings, Refusal, RegistryVariables,
+    self, Environment, Invocation, LogSettings, Output, Refusal, RegistryVariables,
 };
 use image_updater_tokio::clock::Clock;
-use image_updater_tokio::run;
-use image_updater_tokio::telemetry::{Level, Log, LogFormat};
+use image_updater_tokio::telemetry::{Level, Log, LogFormat, Sink};
+use image_updater_tokio::{run, test_image};
 
 /// The exit status of the credential helper when it cannot answer (`ops.md` 1.6).
 const ASK_PASS_FAILED: u8 = 20;
@@ -36,7 +36,14 @@ fn main() -> ExitCode {
             run::run(&settings, &variables, retries, &warnings, log(settings.log))
         }
         Ok(Invocation::Webhook(settings)) => refuse("webhook", &warnings, &log(settings.log)),
-        Ok(Invocation::Test(settings)) => refuse("test", &warnings, &log(settings.log)),
+        Ok(Invocation::Test(settings)) => {
+            let variables = RegistryVariables::of(&environment, &mut warnings);
+            let log = match settings.output {
+                Output::Text => log(settings.log),
+                Output::Json => log_aside(settings.log),
+            };
+            test_image::run(&settings, &variables, &warnings, log, print)
+        }
         Ok(Invocation::Template(_)) => refuse("template", &warnings, &log(PLAIN)),
         Ok(Invocation::Demo { keep }) => demo(keep, &environment),
         Err(refusal) => {
@@ -89,6 +96,19 @@ fn log(settings: LogSettings) -> Log {
     } = settings;
     let clock = Clock::start();
     Log::to_process_streams(level, format, with_colours, move || clock.now().wall)
+}
+
+/// The same log on standard error alone: standard output is for a document.
+fn log_aside(settings: LogSettings) -> Log {
+    let clock = Clock::start();
+    let sink = || Sink::plain(io::stderr());
+    Log::new(
+        settings.level,
+        settings.format,
+        move || clock.now().wall,
+        sink(),
+        sink(),
+    )
 }
 
 /// Writes to standard output; a reader that went away is no failure.

@@ -111,7 +111,8 @@ fn schedule_settings(settings: &RunSettings, problems: &mut Vec<String>) -> Sche
     schedule
 }
 
-fn registry_settings(
+/// The settings of the registry room for these endpoints; an interval of zero means once.
+pub(crate) fn registry_settings(
     endpoints: Vec<EndpointSettings>,
     interval: Duration,
     variables: &RegistryVariables,
@@ -133,7 +134,8 @@ fn registry_settings(
     }
 }
 
-fn http_settings(variables: &RegistryVariables) -> HttpSettings {
+/// The settings of the registry client.
+pub(crate) fn http_settings(variables: &RegistryVariables) -> HttpSettings {
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let idle = variables
         .idle_connections_per_host_max
@@ -157,16 +159,36 @@ fn read_registries(
     if path.is_empty() {
         return Ok(Vec::new());
     }
-    let text = match read_file(Path::new(path)) {
-        Ok(text) => text,
+    match read_file(Path::new(path)) {
+        Ok(text) => endpoints_of(path, &text, warnings),
         Err(error) => {
             warnings.push(format!(
                 "registries configuration {path} is not used: {error}; built-in registries apply"
             ));
-            return Ok(Vec::new());
+            Ok(Vec::new())
         }
-    };
-    let entries = conf::parse(&text).map_err(|error| {
+    }
+}
+
+/// The endpoints of a file that must be there (`registry.md` 2.1, `test`).
+pub(crate) fn read_required_registries(
+    path: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<EndpointSettings>, Vec<String>> {
+    let text = read_file(Path::new(path)).map_err(|error| {
+        vec![format!(
+            "registries configuration {path} cannot be read: {error}"
+        )]
+    })?;
+    endpoints_of(path, &text, warnings)
+}
+
+fn endpoints_of(
+    path: &str,
+    text: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<EndpointSettings>, Vec<String>> {
+    let entries = conf::parse(text).map_err(|error| {
         error
             .problems
             .iter()

@@ -65,6 +65,47 @@ pub enum Stream {
     Err,
 }
 
+/// What a command that ends by itself has written.
+#[derive(Debug)]
+pub struct Answered {
+    /// Its exit status; `None` when a signal ended it.
+    pub status: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// Runs a command to its end with `registries` as its `registries.conf`, in an environment that holds
+/// `variables` alone.
+pub fn ask(
+    command: &str,
+    registries: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Answered {
+    let folder = Folder::new("command");
+    let conf = folder.0.join("registries.conf");
+    std::fs::write(&conf, registries).expect("the temporary folder can be written to");
+    let output = Command::new(executable())
+        .env_clear()
+        .env("HOME", &folder.0)
+        .envs(variables.iter().copied())
+        .arg(command)
+        .arg("--registries-conf-path")
+        .arg(&conf)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program can be started");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program writes UTF-8");
+    Answered {
+        status: output.status.code(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
+}
+
 impl Program {
     /// Starts `run` with `flags`, in an environment of its own, with `registries` as its
     /// `registries.conf`, and servers of its own and jitter off.

@@ -170,6 +170,8 @@ pub struct EndpointTable {
     default: Option<EndpointId>,
     n_inferred: usize,
     inferred_max: usize,
+    /// The rate of every endpoint in place of its own; 0 is unlimited.
+    rate_of_all: Option<u32>,
     next: u32,
 }
 
@@ -182,6 +184,7 @@ impl EndpointTable {
             default: None,
             n_inferred: 0,
             inferred_max: settings.inferred_max,
+            rate_of_all: settings.rate_of_all,
             next: 0,
         };
         let hub = table.insert(EndpointSettings::docker_hub(), EndpointOrigin::BuiltIn);
@@ -286,7 +289,10 @@ impl EndpointTable {
         Ok(self.insert(settings, EndpointOrigin::Inferred))
     }
 
-    fn insert(&mut self, settings: EndpointSettings, origin: EndpointOrigin) -> EndpointId {
+    fn insert(&mut self, mut settings: EndpointSettings, origin: EndpointOrigin) -> EndpointId {
+        if let Some(rate) = self.rate_of_all {
+            settings.rate_max = EndpointSettings::rate_of(Some(rate));
+        }
         let id = EndpointId(self.next);
         self.next += 1;
         if let Some(replaced) = self.by_prefix.insert(settings.prefix.clone(), id) {

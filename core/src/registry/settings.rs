@@ -17,6 +17,8 @@ use crate::image::TagListSort;
 pub struct RegistrySettings {
     /// Configured endpoints. An entry with prefix `docker.io` replaces the built-in one.
     pub endpoints: Vec<EndpointSettings>,
+    /// Requests per second of every registry in place of its own; 0 is unlimited.
+    pub rate_of_all: Option<u32>,
     /// How long a listing is fresh.
     pub interval: Duration,
     /// A listing made in this process is never repeated.
@@ -73,6 +75,7 @@ impl Default for RegistrySettings {
     fn default() -> Self {
         Self {
             endpoints: Vec::new(),
+            rate_of_all: None,
             interval: Duration::from_mins(2),
             once: false,
             tag_attempts: 3,

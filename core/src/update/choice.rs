@@ -1,6 +1,9 @@
 //! From the outcome of a lookup to the tag to run, counting what became of the others (`images.md` 10.1 steps 8 to 10).
 
+use alloc::string::ToString as _;
+
 use super::listing::{Lookup, TagFacts, TagListing};
+use super::needs::needs_update;
 use super::plan::ImagePlan;
 use super::reason::{Reason, TagCounts};
 use crate::image::select::{Counts, NoneReason};
@@ -52,6 +55,40 @@ pub(super) fn choose(image: &ImagePlan, lookup: &Lookup<'_>) -> Result<(Tag, Tag
                     counts,
                 },
             })
+        }
+    }
+}
+
+/// What becomes of an image whose application plays no part: its newest tag, and whether it runs.
+pub fn answer(image: &ImagePlan, lookup: &Lookup<'_>) -> Reason {
+    if let Some(obstacle) = &image.obstacle {
+        return obstacle.clone();
+    }
+    let (chosen, counts) = match choose(image, lookup) {
+        Ok(choice) => choice,
+        Err(reason) => return reason,
+    };
+    let Some(live) = &image.live else {
+        return Reason::NotLive;
+    };
+    let running = image.running();
+    let old = running.to_string().into_boxed_str();
+    if needs_update(
+        image.options.strategy,
+        &image.entry,
+        live,
+        &running,
+        &chosen,
+    ) {
+        Reason::Updated {
+            old,
+            new: chosen.to_string().into_boxed_str(),
+            counts,
+        }
+    } else {
+        Reason::UpToDate {
+            running: old,
+            counts,
         }
     }
 }
@@ -117,11 +154,11 @@ impl Scan {
                 created,
                 digest,
             }),
-            TagFacts::NotUsable => {
+            TagFacts::NotUsable(_) => {
                 self.counts.n_unusable += 1;
                 None
             }
-            TagFacts::Failed => {
+            TagFacts::Failed(_) => {
                 self.n_unread += 1;
                 None
             }

@@ -32,10 +32,11 @@ pub enum TagFacts<'a> {
         /// `sha256:...`; empty when it was not asked for.
         digest: &'a str,
     },
-    /// There is no image for the wanted platforms behind it, or no image at all. It takes no part.
-    NotUsable,
-    /// It could not be read this time (D-29).
-    Failed,
+    /// There is no image for the wanted platforms behind it, or no image at all; the text says which. It takes no
+    /// part.
+    NotUsable(&'a str),
+    /// It could not be read this time, for this reason (D-29).
+    Failed(&'a str),
 }
 
 /// The outcome of the lookups of one image.

@@ -21,8 +21,10 @@ pub mod refusal;
 pub mod spec;
 #[cfg(test)]
 mod tests;
+pub mod verdict;
 
 pub use change::{Change, event_annotations};
+pub use choice::answer;
 pub use claim::Claim;
 pub use decide::{Counters, Decision, WriteBack, decide, holds};
 pub use listing::{FailureKind, Lookup, TagFacts, TagListing};
@@ -31,3 +33,4 @@ pub use plan::{ImagePlan, Need, Plan, PlanWarning};
 pub use reason::{Reason, ReasonKind, TagCounts};
 pub use refusal::Refusal;
 pub use spec::{ImageSpec, PutImage, SpecError};
+pub use verdict::{TagReport, Verdict, verdicts};

@@ -216,6 +216,11 @@ impl Plan {
 impl ImagePlan {
     fn new(app: &Application, entry: Image, live: &[Image], runtime: &Platform) -> Self {
         let options = ImageOptions::resolve(&app.annotations, &entry, runtime);
+        Self::of(entry, options, live)
+    }
+
+    /// The plan of an entry with these options, among the images that run.
+    pub fn of(entry: Image, options: ImageOptions, live: &[Image]) -> Self {
         let constraint = entry.tag_name();
         let filter = TagFilter::new(
             options.strategy,

@@ -592,8 +592,8 @@ impl TagListing for Tags<'_> {
 
     fn facts(&self, name: &str) -> TagFacts<'_> {
         match self.created.get(name) {
-            None => TagFacts::NotUsable,
-            Some(None) => TagFacts::Failed,
+            None => TagFacts::NotUsable("no image"),
+            Some(None) => TagFacts::Failed("planted"),
             Some(Some(secs)) => TagFacts::Known {
                 created: Some(UnixTime::from_secs(*secs)),
                 digest: "",

@@ -4,12 +4,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Updater;
-use super::lookup::{Found, found};
 use super::progress::end_of;
 use super::run::{Draft, Phase};
 use crate::event::{Event, RunKind};
 use crate::explain::ImageReport;
 use crate::id::AppId;
+use crate::lookup::{Found, found};
 use crate::update::{Decision, Refusal, WriteBack, decide};
 
 impl Updater {

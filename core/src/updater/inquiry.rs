@@ -5,11 +5,11 @@ use alloc::string::ToString as _;
 use alloc::vec::Vec;
 use core::mem;
 
-use super::lookup::{candidates, facts_kind, platforms_of, sort_of};
-use super::run::{LookupState, Phase, Run};
+use super::run::{Phase, Run};
 use super::{Updater, Work};
 use crate::event::{Event, RunKind};
 use crate::id::AppId;
+use crate::lookup::{LookupState, candidates, facts_kind, platforms_of, sort_of};
 use crate::registry::{
     FactsAnswer, ListingAnswer, LookupFailure, LookupFailureKind, Registry, RegistryOutcome,
     RepositoryId, WaiterId,

@@ -10,12 +10,11 @@
 //! ```
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::effect::PatchOperation;
 use crate::event::RunKind;
-use crate::registry::{LookupFailure, RepositoryId};
+use crate::lookup::LookupState;
 use crate::time::Time;
 use crate::update::{Change, Counters, ImagePlan, Plan};
 
@@ -82,36 +81,6 @@ pub(super) struct Draft {
     pub(super) operations: Vec<PatchOperation>,
     pub(super) changes: Vec<Change>,
     pub(super) counters: Counters,
-}
-
-/// How far the look-up of one image has come.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum LookupState {
-    /// The plan says that there is nothing to look up.
-    NotNeeded,
-    /// Waits for the listing of this repository.
-    Listing(RepositoryId),
-    /// The listing is there, if one is needed; facts about some tags may still be on their way.
-    Ready {
-        /// Whose listing.
-        repository: RepositoryId,
-        /// Tags whose facts are on their way.
-        pending: BTreeSet<Box<str>>,
-        /// Tags whose facts could not be had.
-        failed: BTreeMap<Box<str>, LookupFailure>,
-    },
-    /// It failed.
-    Failed(LookupFailure),
-}
-
-impl LookupState {
-    pub(super) const fn ready(repository: RepositoryId) -> Self {
-        Self::Ready {
-            repository,
-            pending: BTreeSet::new(),
-            failed: BTreeMap::new(),
-        }
-    }
 }
 
 impl Run {

@@ -33,7 +33,7 @@ pub use settings::{
     ApplicationsApi, ArgocdSettings, CommitSettings, KubernetesSettings, LogSettings,
     SelectionSettings, SigningMethod, WebhookServerSettings,
 };
-pub use test_settings::{TestSettings, own_platform};
+pub use test_settings::{Output, TestSettings, own_platform};
 pub use variables::{RegistryVariables, write_retries_max};
 pub use webhook_settings::WebhookSettings;
 

@@ -143,6 +143,8 @@ const FLAGS: &[Flag] = &[
     flag("logformat", Text, "text", Subject::Log, "text or json").env("IMAGE_UPDATER_LOGFORMAT").on(LOGGING),
 
     flag("shutdown-timeout", Duration, "25s", Subject::Other, "work under way is waited for this long when the program is told to end").on(SERVING),
+    flag("output", Text, "text", Subject::Other, "text, or json for one document on standard output and the log on standard error").on(TEST),
+    flag("explain", Bool, "false", Subject::Other, "show every tag with the reason why it was taken or refused").on(TEST),
     flag("short", Bool, "false", Subject::Other, "only the version").on(&[Command::Version]),
     flag("keep", Bool, "false", Subject::Other, "go on until interrupted").on(&[Command::Demo]),
     flag("no-descriptions", Bool, "false", Subject::Other, "leave out descriptions").on(&[Command::Completion]),

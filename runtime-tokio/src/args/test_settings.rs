@@ -14,6 +14,15 @@ const STRATEGIES: [&str; 6] = [
     "name",
 ];
 
+/// The form in which `test` answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// Lines of the log.
+    Text,
+    /// One JSON document on standard output; the log goes to standard error.
+    Json,
+}
+
 /// Everything that `test` is told, validated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TestSettings {
@@ -41,6 +50,10 @@ pub struct TestSettings {
     pub platforms: Vec<String>,
     /// `--rate-limit`: requests per second.
     pub rate_limit: u32,
+    /// `--output`.
+    pub output: Output,
+    /// `--explain`.
+    pub is_explained: bool,
     /// True when `--rate-limit` stands on the command line and so replaces the registry's own.
     pub is_rate_limit_given: bool,
 }
@@ -66,6 +79,8 @@ impl TestSettings {
             credentials: reader.text("credentials"),
             platforms,
             rate_limit: reader.count("rate-limit", "unlimited")?,
+            output: reader.word("output", &[("text", Output::Text), ("json", Output::Json)])?,
+            is_explained: reader.values.bool("explain"),
             is_rate_limit_given: reader.values.held("rate-limit").origin == Origin::CommandLine,
         })
     }

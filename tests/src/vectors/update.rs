@@ -218,15 +218,15 @@ impl TagListing for Repository<'_> {
     fn facts(&self, name: &str) -> TagFacts<'_> {
         let found = items(self.tags).find(|tag| tag["name"] == json!(name));
         let Some(tag) = found else {
-            return TagFacts::Failed;
+            return TagFacts::Failed("not read");
         };
         match tag["metadata"].as_str() {
             None => TagFacts::Known {
                 created: tag["created"].as_i64().map(UnixTime::from_secs),
                 digest: tag["digest"].as_str().unwrap_or_default(),
             },
-            Some("no-platform") => TagFacts::NotUsable,
-            Some(_) => TagFacts::Failed,
+            Some("no-platform") => TagFacts::NotUsable("no image"),
+            Some(_) => TagFacts::Failed("not read"),
         }
     }
 }

@@ -1,14 +1,13 @@
-//! How the look-ups of a run are handed to the decision.
+//! How far the look-up of an image has come, and how what was found is handed to the decision.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString as _};
 
-use super::run::LookupState;
 use crate::image::TagListSort;
 use crate::registry;
 use crate::registry::{
-    FactsKind, Listing, LookupFailureKind, PlatformKeySet, Registry, RepositoryId,
+    FactsKind, Listing, LookupFailure, LookupFailureKind, PlatformKeySet, Registry, RepositoryId,
 };
 use crate::time::UnixTime;
 use crate::update::{FailureKind, ImagePlan, Lookup, Need, TagFacts, TagListing};
@@ -17,8 +16,43 @@ use crate::update::{FailureKind, ImagePlan, Lookup, Need, TagFacts, TagListing};
 const EVICTED: &str = "the list of tags had to make room for others before it was decided upon; \
                        the next check reads it again";
 
+/// Said of a tag whose facts went while others were fetched.
+const NOT_KEPT: &str = "what was known of it had to make room for others";
+/// Said of a tag without an image for the wanted platforms.
+const OTHER_PLATFORM: &str = "no image for the wanted platforms";
+
+/// How far the look-up of one image has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum LookupState {
+    /// The plan says that there is nothing to look up.
+    NotNeeded,
+    /// Waits for the listing of this repository.
+    Listing(RepositoryId),
+    /// The listing is there, if one is needed; facts about some tags may still be on their way.
+    Ready {
+        /// Whose listing.
+        repository: RepositoryId,
+        /// Tags whose facts are on their way.
+        pending: BTreeSet<Box<str>>,
+        /// Tags whose facts could not be had.
+        failed: BTreeMap<Box<str>, LookupFailure>,
+    },
+    /// It failed.
+    Failed(LookupFailure),
+}
+
+impl LookupState {
+    pub(crate) const fn ready(repository: RepositoryId) -> Self {
+        Self::Ready {
+            repository,
+            pending: BTreeSet::new(),
+            failed: BTreeMap::new(),
+        }
+    }
+}
+
 /// What was found for one image, in the form in which it is decided upon.
-pub(super) enum Found<'a> {
+pub(crate) enum Found<'a> {
     /// There was nothing to look up.
     Absent,
     /// It failed.
@@ -29,20 +63,28 @@ pub(super) enum Found<'a> {
 
 impl Found<'_> {
     /// The form that [`crate::update::decide`] takes.
-    pub(super) fn to_lookup(&self) -> Lookup<'_> {
+    pub(crate) fn to_lookup(&self) -> Lookup<'_> {
         match self {
             Self::Absent => Lookup::Absent,
             Self::Failed(kind, detail) => Lookup::Failed(*kind, detail),
             Self::Tags(tags) => Lookup::Tags(tags),
         }
     }
+
+    /// The tags, if there are any.
+    pub(crate) fn as_listing(&self) -> Option<&dyn TagListing> {
+        match self {
+            Self::Tags(tags) => Some(tags),
+            Self::Absent | Self::Failed(..) => None,
+        }
+    }
 }
 
 /// The tags of a repository with the facts that one image's strategy needs.
-pub(super) struct Tags<'a> {
+pub(crate) struct Tags<'a> {
     names: Names<'a>,
     sort: TagListSort,
-    facts: BTreeMap<&'a str, Fact>,
+    facts: BTreeMap<&'a str, Fact<'a>>,
 }
 
 /// Where the names come from.
@@ -53,17 +95,17 @@ enum Names<'a> {
     Single(Option<&'a str>),
 }
 
-enum Fact {
+enum Fact<'a> {
     Known {
         created: Option<UnixTime>,
         digest: String,
     },
-    NotUsable,
-    Failed,
+    NotUsable(&'a str),
+    Failed(&'a str),
 }
 
 /// Collects what was found for `image`.
-pub(super) fn found<'a>(
+pub(crate) fn found<'a>(
     registry: &'a Registry,
     image: &'a ImagePlan,
     state: &'a LookupState,
@@ -114,11 +156,13 @@ pub(super) fn found<'a>(
         for name in candidates(registry, image, repository) {
             // What failed just now is not answered with what was known before.
             let fact = match failed.get(name) {
-                Some(failure) if failure.kind == LookupFailureKind::Missing => Fact::NotUsable,
-                Some(_) => Fact::Failed,
+                Some(failure) if failure.kind == LookupFailureKind::Missing => {
+                    Fact::NotUsable(&failure.detail)
+                }
+                Some(failure) => Fact::Failed(&failure.detail),
                 None => registry
                     .kept_facts(repository, name, kind, &platforms)
-                    .map_or(Fact::Failed, Fact::from),
+                    .map_or(Fact::Failed(NOT_KEPT), Fact::from),
             };
             tags.facts.insert(name, fact);
         }
@@ -127,7 +171,7 @@ pub(super) fn found<'a>(
 }
 
 /// The tags of which facts are needed: candidates of the filter, or the one tag that is followed.
-pub(super) fn candidates<'a>(
+pub(crate) fn candidates<'a>(
     registry: &'a Registry,
     image: &'a ImagePlan,
     repository: RepositoryId,
@@ -147,7 +191,7 @@ pub(super) fn candidates<'a>(
 }
 
 /// Which facts an image needs beside the names of the tags.
-pub(super) fn facts_kind(image: &ImagePlan, sort: TagListSort) -> Option<FactsKind> {
+pub(crate) fn facts_kind(image: &ImagePlan, sort: TagListSort) -> Option<FactsKind> {
     match image.need(sort) {
         Some(Need::Created) => Some(FactsKind::Created),
         Some(Need::Digest(_)) => Some(FactsKind::Digest),
@@ -156,26 +200,25 @@ pub(super) fn facts_kind(image: &ImagePlan, sort: TagListSort) -> Option<FactsKi
 }
 
 /// What the order of a repository's tags means.
-pub(super) fn sort_of(registry: &Registry, repository: RepositoryId) -> TagListSort {
+pub(crate) fn sort_of(registry: &Registry, repository: RepositoryId) -> TagListSort {
     registry.endpoint_of(repository).tag_sort_mode()
 }
 
 /// The platforms that an image wants, as the registry room keys its facts.
-pub(super) fn platforms_of(image: &ImagePlan) -> PlatformKeySet {
+pub(crate) fn platforms_of(image: &ImagePlan) -> PlatformKeySet {
     PlatformKeySet::new(image.options.platforms.keys())
 }
 
-impl From<&registry::TagFacts> for Fact {
-    fn from(facts: &registry::TagFacts) -> Self {
+impl<'a> From<&'a registry::TagFacts> for Fact<'a> {
+    fn from(facts: &'a registry::TagFacts) -> Self {
         match facts {
             registry::TagFacts::Usable { digest, created } => Self::Known {
                 created: *created,
                 digest: digest.to_string(),
             },
             // A tag that is broken for good takes no part: it must not hold the others back for ever.
-            registry::TagFacts::OtherPlatform { .. } | registry::TagFacts::Unusable { .. } => {
-                Self::NotUsable
-            }
+            registry::TagFacts::OtherPlatform { .. } => Self::NotUsable(OTHER_PLATFORM),
+            registry::TagFacts::Unusable { reason, .. } => Self::NotUsable(reason),
         }
     }
 }
@@ -205,8 +248,9 @@ impl TagListing for Tags<'_> {
                 created: *created,
                 digest,
             },
-            Some(Fact::NotUsable) => TagFacts::NotUsable,
-            Some(Fact::Failed) | None => TagFacts::Failed,
+            Some(Fact::NotUsable(why)) => TagFacts::NotUsable(why),
+            Some(Fact::Failed(why)) => TagFacts::Failed(why),
+            None => TagFacts::Failed(NOT_KEPT),
         }
     }
 }
