@@ -9,6 +9,7 @@ use image_updater_core::input::{
     ClusterInput, CredentialOutcome, Input, PatchOutcome, ReadOutcome,
 };
 use image_updater_fixtures::cluster::Refusal;
+use image_updater_fixtures::registry::registry_at;
 use image_updater_fixtures::{Request, Response};
 
 use super::{Engine, Op, Step};
@@ -122,7 +123,8 @@ impl Engine {
             }
             .with_header("retry-after", wait.to_string())
         } else {
-            let Some(registry) = self.world.registries.get_mut(&asked.host) else {
+            let registries = self.world.registries.values_mut();
+            let Some(registry) = registry_at(registries, &asked.host) else {
                 self.fail(op, TransportKind::Dns, "no such host");
                 return;
             };

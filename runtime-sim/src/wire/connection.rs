@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image_updater_fixtures::cluster::ApiReply;
-use image_updater_fixtures::{Request, Response};
+use image_updater_fixtures::{Registry, Request, Response};
 use smol::{Async, Timer};
 
 use super::api;
@@ -133,7 +133,10 @@ fn answer(shared: &Shared, idx: usize, request: &Request) -> Response {
     let now = shared.now();
     let response = {
         let registries = &mut shared.lock().world.registries;
-        match registries.get_mut(idx) {
+        // A port may lend its address to another registry, for its token service or its blobs.
+        let is_lent = |one: &Registry| one.host != request.host && one.has_host(&request.host);
+        let owner = registries.iter().position(is_lent).unwrap_or(idx);
+        match registries.get_mut(owner) {
             Some(registry) => registry.handle(now.mono, now.wall, request),
             None => Response {
                 status: 404,

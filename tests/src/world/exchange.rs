@@ -9,6 +9,7 @@ use image_updater_core::input::{
     ClusterInput, CredentialOutcome, Input, PatchOutcome, ReadOutcome,
 };
 use image_updater_fixtures::cluster::Refusal;
+use image_updater_fixtures::registry::registry_at;
 use image_updater_fixtures::{Request, Response};
 use serde_json::Value;
 
@@ -145,7 +146,8 @@ impl World {
                 body: body.clone(),
             },
             Some(RegistryFault::Silent | RegistryFault::Mute | RegistryFault::Slow(_)) | None => {
-                let Some(registry) = self.registries.get_mut(&asked.host) else {
+                let registries = self.registries.values_mut();
+                let Some(registry) = registry_at(registries, &asked.host) else {
                     return failed(TransportKind::Dns, "no such host");
                 };
                 registry.handle(now.mono, now.wall, &asked)
