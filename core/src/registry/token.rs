@@ -17,9 +17,20 @@ const LIFETIME_MIN: Duration = Duration::from_mins(1);
 /// Longest life that we believe.
 const LIFETIME_MAX: Duration = Duration::from_hours(24);
 
-/// The scope that reading a repository takes.
-pub fn pull_scope(repository: &str) -> String {
-    format!("repository:{repository}:pull")
+/// The scope that reading a repository takes, asked for at a token server with this host and port.
+///
+/// Azure's registries part reading into three actions (`registry.md` 18), everybody else's call it one.
+pub fn read_scope(authority: &str, repository: &str) -> String {
+    let host = authority.split(':').next().unwrap_or(authority);
+    let is_azure = [".azurecr.io", ".azurecr.cn", ".azurecr.us"]
+        .iter()
+        .any(|domain| host.to_ascii_lowercase().ends_with(domain));
+    let actions = if is_azure {
+        "pull,metadata_read,content_read"
+    } else {
+        "pull"
+    };
+    format!("repository:{repository}:{actions}")
 }
 
 /// What to send to a token server.
@@ -72,7 +83,7 @@ pub fn request(
         return Err(RealmError::Missing);
     }
     let parts = url::split(realm).ok_or(RealmError::Unreadable)?;
-    let scope = pull_scope(repository);
+    let scope = read_scope(parts.authority, repository);
     if let Some(refresh_token) = refresh_token {
         let mut pairs = alloc::vec![
             ("client_id", "registry-client"),

@@ -8,6 +8,7 @@ use image_updater_core::id::{AppKey, OpId};
 use image_updater_core::input::{
     ClusterInput, CredentialOutcome, Input, PatchOutcome, ReadOutcome,
 };
+use image_updater_core::secret::Secret;
 use image_updater_fixtures::cluster::Refusal;
 use image_updater_fixtures::registry::registry_at;
 use image_updater_fixtures::{Request, Response};
@@ -22,7 +23,14 @@ impl World {
         match effect {
             Effect::Http(op, request) => {
                 self.requests.push((self.now, request.url.clone()));
-                let host = Request::from_core(&request).map(|request| request.host);
+                let asked = Request::from_core(&request);
+                if let Some(asked) = &asked
+                    && let Some(value) = asked.header("authorization")
+                {
+                    let scheme = value.split(' ').next().unwrap_or_default();
+                    self.shown.insert((asked.host.clone(), scheme.to_owned()));
+                }
+                let host = asked.map(|request| request.host);
                 let fault = host.and_then(|host| self.registry_faults.get(&host));
                 let (latency, is_mute) = match fault {
                     Some(RegistryFault::Silent) => (None, false),
@@ -35,9 +43,15 @@ impl World {
                 let work = Work::Http(Box::new(request));
                 self.fly(op, work, latency, None, is_mute);
             }
-            Effect::ReadCredential(op, _) => {
+            Effect::ReadCredential(op, source) => {
                 let latency = self.are_credentials_read.then_some(API_LATENCY);
-                self.fly(op, Work::Credential, latency, None, latency.is_none());
+                self.fly(
+                    op,
+                    Work::Credential(source),
+                    latency,
+                    None,
+                    latency.is_none(),
+                );
             }
             Effect::Cluster(op, effect) => {
                 if let ClusterEffect::Patch(patch) = &effect {
@@ -96,8 +110,11 @@ impl World {
         let flight = self.flights.remove(&op).expect("an operation in flight");
         let input = match flight.work {
             Work::Http(request) => Input::Http(op, self.serve(&request, self.was_cancelled(op))),
-            Work::Credential => {
-                let outcome = CredentialOutcome::Missing("no such variable".to_owned());
+            Work::Credential(source) => {
+                let outcome = match self.credentials.get(&source.to_string()) {
+                    Some(raw) => CredentialOutcome::Found(Secret::new(raw.clone())),
+                    None => CredentialOutcome::Missing("no such variable".to_owned()),
+                };
                 Input::Credential(op, outcome)
             }
             Work::Cluster(effect) => Input::Cluster(match *effect {
@@ -153,10 +170,12 @@ impl World {
                 registry.handle(now.mono, now.wall, &asked)
             }
         };
+        // An answer to HEAD has no body, and so none that is too long.
+        let response = response.into_core(asked.method == "HEAD");
         if response.body.len() > request.body_bytes_max {
             return failed(TransportKind::TooLarge, "the body is too long");
         }
-        HttpOutcome::Response(response.into_core(asked.method == "HEAD"))
+        HttpOutcome::Response(response)
     }
 
     fn patch(&mut self, key: &AppKey, patch: &Value, fault: Option<&ApiFault>) -> PatchOutcome {

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use image_updater_core::app::Application;
+use image_updater_core::credential::CredentialSource;
 use image_updater_core::effect::ClusterEffect;
 use image_updater_core::http::HttpRequest;
 use image_updater_core::id::{AppKey, OpId};
@@ -90,7 +91,7 @@ struct Flight {
 enum Work {
     Http(Box<HttpRequest>),
     Cluster(Box<ClusterEffect>),
-    Credential,
+    Credential(CredentialSource),
 }
 
 /// The core in its fake world.
@@ -110,6 +111,8 @@ pub struct World {
     pub registry_faults: BTreeMap<String, RegistryFault>,
     /// What is wrong with the next patches and reads, in order.
     pub api_faults: VecDeque<ApiFault>,
+    /// What credential sources yield, by their text; others are missing.
+    pub credentials: BTreeMap<String, String>,
     /// Off when the driver never comes back with a credential.
     pub are_credentials_read: bool,
     /// The watch reports nothing while this is set.
@@ -118,6 +121,8 @@ pub struct World {
     pub events: Vec<Event>,
     /// All requests so far: when, and which URL.
     pub requests: Vec<(Time, String)>,
+    /// The servers that were shown something in `Authorization`, and of which scheme.
+    pub shown: BTreeSet<(String, String)>,
     /// All patches that were sent so far: when, whose, and the document.
     pub patches: Vec<(Time, AppKey, Value)>,
     /// Operations that were cancelled.
@@ -169,10 +174,12 @@ impl World {
             registries: BTreeMap::new(),
             registry_faults: BTreeMap::new(),
             api_faults: VecDeque::new(),
+            credentials: BTreeMap::new(),
             are_credentials_read: true,
             is_watch_held: false,
             events: Vec::new(),
             requests: Vec::new(),
+            shown: BTreeSet::new(),
             patches: Vec::new(),
             cancelled: BTreeSet::new(),
             api_in_flight_peak: 0,
@@ -354,7 +361,7 @@ impl World {
             .values()
             .filter_map(|flight| match &flight.work {
                 Work::Cluster(effect) => Some(effect),
-                Work::Http(_) | Work::Credential => None,
+                Work::Http(_) | Work::Credential(_) => None,
             });
         let keys = effects.filter_map(|effect| match &**effect {
             ClusterEffect::Patch(patch) => Some(patch.key.clone()),
