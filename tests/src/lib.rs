@@ -1,6 +1,7 @@
 //! What the tests at the boundaries share.
 
 pub mod code;
+pub mod fuzz;
 pub mod program;
 pub mod servers;
 pub mod vectors;
