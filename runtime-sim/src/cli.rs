@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::options::{Options, Planted, Profile};
-use crate::{plan_file, report, run, scale};
+use crate::{plan_file, registry_scale, report, run, scale};
 
 const USAGE: &str = "\
 image-updater-sim: the production core in virtual time
@@ -12,12 +12,13 @@ Usage:
   image-updater-sim run [--seed N] [--apps N] [--hours H] [--faultless] [--planted S1|S10|L2] [--once]
   image-updater-sim swarm [--seed N] [--runs N] [--hours H] [--faultless]
   image-updater-sim replay FILE
-  image-updater-sim scale [--json]
+  image-updater-sim scale [--registry] [--json]
 
 run     one run; twice, and compared, unless --once
 swarm   many runs with consecutive seeds
 replay  the run that a plan file describes, twice, and compared
-scale   10,000 applications over 2,000 repositories, measured
+scale   10,000 applications over 2,000 repositories, measured; with --registry, what registries are
+        asked under each strategy, beside what the Go program's scheme asks
 
 Exit codes: 0 ok, 101 panic, 111 safety, 112 liveness, 113 determinism, 114 harness
 ";
@@ -43,6 +44,11 @@ pub fn run(words: &[String], out: &mut impl io::Write, err: &mut impl io::Write)
             hours,
             profile,
         }) => swarm(out, seed, runs, hours, profile),
+        Ok(Command::RegistryScale { json }) => registry_scale::measure().and_then(|rows| {
+            registry_scale::write(out, &rows, json)?;
+            let is_within_bounds = rows.iter().all(registry_scale::Row::is_within_bounds);
+            Ok(u8::from(!is_within_bounds))
+        }),
         Ok(Command::Scale { json }) => scale::measure().and_then(|figures| {
             figures.write(out, json)?;
             Ok(u8::from(!figures.is_within_bounds()))
@@ -88,6 +94,9 @@ enum Command {
         profile: Profile,
     },
     Scale {
+        json: bool,
+    },
+    RegistryScale {
         json: bool,
     },
 }
@@ -143,9 +152,12 @@ impl Command {
                 })
             }
             "scale" => {
-                flags.only(&[], &["--json"])?;
-                Ok(Self::Scale {
-                    json: flags.has("--json"),
+                flags.only(&[], &["--registry", "--json"])?;
+                let json = flags.has("--json");
+                Ok(if flags.has("--registry") {
+                    Self::RegistryScale { json }
+                } else {
+                    Self::Scale { json }
                 })
             }
             "help" | "--help" | "-h" => Ok(Self::Help),

@@ -18,6 +18,7 @@ use image_updater_fixtures::cluster::{ChangeKind, Refusal};
 
 use crate::options::{Faults, Options, Policy, Profile};
 use crate::settings;
+use crate::traffic::Traffic;
 use crate::workload::{Action, AppModel, ImageModel, ImagePolicy, Plan, RepoModel, Version};
 use crate::world::{World, wall};
 
@@ -43,6 +44,8 @@ pub struct FleetSize {
     pub sharing: u32,
     /// Between two checks of an application, and between two listings of a repository.
     pub interval: Duration,
+    /// How all of them choose; versions where it is `None`, some bound to a series.
+    pub policy: Option<ImagePolicy>,
 }
 
 /// A fleet under way.
@@ -64,6 +67,7 @@ pub struct Fleet {
     shared_listings: Vec<Time>,
     last_patch: Time,
     patches: u64,
+    traffic: Traffic,
 }
 
 #[derive(Debug)]
@@ -113,6 +117,7 @@ impl Fleet {
             shared_listings: Vec::new(),
             last_patch: now,
             patches: 0,
+            traffic: Traffic::default(),
         };
         fleet.list();
         Ok(fleet)
@@ -133,6 +138,16 @@ impl Fleet {
         }
         self.now = end;
         self.in_core.saturating_sub(before)
+    }
+
+    /// What registries were asked so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// The number of the registry that holds a repository.
+    pub fn registry_of(&self, repository: u32) -> usize {
+        registry_of(repository)
     }
 
     /// Pushes a tag to the first repository and waits until it is everywhere.
@@ -220,6 +235,7 @@ impl Fleet {
         match effect {
             Effect::Http(op, request) => {
                 let asked = Request::from_core(&request).expect("the core asks absolute URLs");
+                self.traffic.count(&asked);
                 let registry = self.world.registries.get_mut(&asked.host);
                 let registry = registry.expect("the core asks the registries of its settings");
                 let response = registry.handle(self.now, wall(self.now), &asked);
@@ -339,6 +355,10 @@ fn options(size: FleetSize) -> Options {
 /// Registries over which the repositories are spread.
 const REGISTRIES: u32 = 10;
 
+fn registry_of(repository: u32) -> usize {
+    usize::try_from(repository % REGISTRIES).expect("a small number")
+}
+
 /// The fleet: the first applications share the first repository, the others are spread evenly.
 fn plan(size: FleetSize) -> Plan {
     let repos: Vec<RepoModel> = (0..size.repositories)
@@ -347,7 +367,7 @@ fn plan(size: FleetSize) -> Plan {
                 .map(|n| (1 + n / 100, n / 10 % 10, n % 10))
                 .collect();
             RepoModel {
-                registry: usize::try_from(idx % REGISTRIES).expect("a small number"),
+                registry: registry_of(idx),
                 name: format!("org/repo-{idx}"),
                 newest: *versions.last().expect("there is one version at least"),
                 versions,
@@ -362,9 +382,10 @@ fn plan(size: FleetSize) -> Plan {
                 1 + usize::try_from(idx).expect("a small number") % (repos.len() - 1)
             };
             // All who share follow the newest version; of the others some are bound to a series.
-            let policy = match idx % 4 {
-                3 if repo != 0 => ImagePolicy::Minor(1, 0),
-                _ => ImagePolicy::Any,
+            let policy = match (size.policy, idx % 4) {
+                (Some(policy), _) => policy,
+                (None, 3) if repo != 0 => ImagePolicy::Minor(1, 0),
+                (None, _) => ImagePolicy::Any,
             };
             AppModel {
                 name: format!("app-{idx}"),

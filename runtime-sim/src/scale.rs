@@ -14,6 +14,7 @@ pub const FLEET: FleetSize = FleetSize {
     tags: 200,
     sharing: 500,
     interval: Duration::from_mins(1),
+    policy: None,
 };
 /// Intervals until everything is written and synced.
 const SETTLING_INTERVALS: u32 = 4;

@@ -18,6 +18,16 @@ pub const NAMESPACE: &str = "argocd";
 /// Wall-clock time at the start of every run: 2026-01-01T00:00:00Z.
 pub const EPOCH: UnixTime = UnixTime::from_secs(1_767_225_600);
 
+/// Tags on one page of a registry's list.
+pub const PAGE_TAGS: usize = 100;
+/// Life of a token, in seconds.
+pub const TOKEN_SECS: u64 = 300;
+
+/// True for registries that want tokens: every other one.
+pub const fn wants_tokens(registry: usize) -> bool {
+    registry % 2 == 1
+}
+
 /// The world of one run.
 #[derive(Debug)]
 pub struct World {
@@ -55,11 +65,10 @@ impl World {
             let registry = registries
                 .entry(host.clone())
                 .or_insert_with(|| Registry::new(host.clone()));
-            // Every other registry wants tokens; all of them page.
-            if repo.registry % 2 == 1 {
-                registry.auth = registry::Auth::bearer(300);
+            if wants_tokens(repo.registry) {
+                registry.auth = registry::Auth::bearer(TOKEN_SECS);
             }
-            registry.page_tags_max = 100;
+            registry.page_tags_max = PAGE_TAGS;
             for (age, version) in repo.versions.iter().rev().enumerate() {
                 let age = i64::try_from(age).expect("a small number");
                 push(

@@ -16,6 +16,7 @@ const FLEET: FleetSize = FleetSize {
     tags: 200,
     sharing: 50,
     interval: Duration::from_mins(1),
+    policy: None,
 };
 
 #[test]
