@@ -11,8 +11,8 @@ use crate::event::{Event, RunKind};
 use crate::id::AppId;
 use crate::lookup::{LookupState, candidates, facts_kind, platforms_of, sort_of};
 use crate::registry::{
-    FactsAnswer, ListingAnswer, LookupFailure, LookupFailureKind, Registry, RegistryOutcome,
-    RepositoryId, WaiterId,
+    FactsAnswer, ListingAnswer, LookupFailure, LookupFailureKind, Observation, Registry,
+    RegistryOutcome, RepositoryId, WaiterId,
 };
 use crate::update::{ImagePlan, Need, Plan};
 
@@ -126,10 +126,19 @@ impl Updater {
                     self.on_facts(waiter, repository, &tag, result.as_ref().err());
                 }
             }
+            // Another endpoint has the URL, or another credential is used: its series stay.
+            RegistryOutcome::Observed(Observation::EndpointForgotten { ref endpoint })
+                if self.registry.has_api_url(endpoint) => {}
+            RegistryOutcome::Observed(Observation::RepositoryForgotten {
+                ref endpoint,
+                ref name,
+            }) if self.config.metrics.has_scope && self.registry.has_repository(endpoint, name) => {
+            }
             RegistryOutcome::CredentialFailed { .. }
             | RegistryOutcome::RequestSent { .. }
             | RegistryOutcome::RequestFinished { .. }
             | RegistryOutcome::Retried { .. }
+            | RegistryOutcome::Observed(_)
             | RegistryOutcome::Throttled { .. }
             | RegistryOutcome::Stalled { .. }
             | RegistryOutcome::Reopened { .. } => self.events.push_back(Event::Registry(outcome)),
