@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use image_updater_core::credential::CredentialSource;
+use image_updater_core::registry::EndpointSettings;
 use image_updater_core::time::Time;
 use image_updater_fixtures::AppSpec;
 use image_updater_fixtures::registry::{
@@ -249,7 +251,10 @@ fn contents_that_are_not_what_they_are_called_are_asked_for_again() {
 /// A registry of `flavour` at its public host with a repository of 260 tags: versions, images for two
 /// platforms with attestations, and `latest`.
 fn world(flavour: Flavour) -> World {
-    let mut world = World::plain();
+    world_of(World::plain(), flavour)
+}
+
+fn world_of(mut world: World, flavour: Flavour) -> World {
     let host = flavour.public_host();
     let mut registry = Registry::of(flavour, host);
     if let Some(quota) = &mut registry.pull_quota {
@@ -346,4 +351,202 @@ fn check_found(world: &World, flavour: Flavour) {
     let expected = format!("latest@{digest}");
     let found = world.parameter("digest", "app.tag");
     assert_eq!(found, Some(expected.as_str()), "{}", explain("digest"));
+}
+
+#[test]
+fn images_of_every_form_are_dated() {
+    let mut world = World::plain();
+    let host = Flavour::Quay.public_host();
+    world
+        .registries
+        .insert(host.to_owned(), Registry::of(Flavour::Quay, host));
+    let on = |day: u32| ImageSpec::created(format!("2025-12-{day:02}T00:00:00Z"));
+    let registry = world.registry(host);
+    registry.push(REPOSITORY, "build-oci", &on(1));
+    registry.push_docker(REPOSITORY, "build-docker", &on(2));
+    registry.push_schema_1(REPOSITORY, "build-schema-1", &on(3));
+    registry.push_index(REPOSITORY, "build-index", &[on(4)]);
+    registry.push_docker_list(REPOSITORY, "build-list", &[on(5)]);
+    registry.push_attested(REPOSITORY, "build-attested", &[on(6)]);
+    registry.push_nested(REPOSITORY, "build-nested", &[on(7)]);
+    let newest_first = [
+        "nested", "attested", "list", "index", "schema-1", "docker", "oci",
+    ];
+    let image = format!("{host}/{REPOSITORY}");
+    let spec = AppSpec::helm(NAMESPACE, "newest").image(&image, "build-0");
+    let spec = spec.annotation("app.allow-tags", "regexp:^build-");
+    world.apply(&spec.strategy("newest-build"));
+    world.sync();
+    for form in newest_first {
+        world.run_for(INTERVAL * 2);
+        let tag = format!("build-{form}");
+        assert_eq!(world.parameter("newest", "app.tag"), Some(tag.as_str()));
+        world.registry(host).delete_tag(REPOSITORY, &tag);
+    }
+}
+
+#[test]
+fn a_challenge_for_a_token_goes_before_one_for_a_password() {
+    for flavour in [Flavour::Harbor, Flavour::Quay] {
+        let mut world = world(flavour);
+        close(&mut world, flavour);
+        let basic = "Basic realm=\"r\"".to_owned();
+        world
+            .registry(flavour.public_host())
+            .other_challenges
+            .push(basic);
+        create(&mut world, flavour, true);
+        world.run_for(Duration::from_mins(1));
+        check_found(&world, flavour);
+    }
+}
+
+#[test]
+fn a_page_that_hangs_while_the_repository_shrinks_decides_nothing_until_it_is_read_whole() {
+    let mut world = World::plain();
+    let host = Flavour::GitLab.public_host();
+    world
+        .registries
+        .insert(host.to_owned(), Registry::of(Flavour::GitLab, host));
+    for n in 0..5000 {
+        let name = format!("1.{}.{}", n / 100, n % 100);
+        world
+            .registry(host)
+            .push(REPOSITORY, &name, &ImageSpec::default());
+    }
+    let ends = Time::from_secs(400);
+    let rule = Rule::new(Target::LaterPages, Conduct::Hang).until(ends);
+    world.registry(host).rules.push(rule);
+    apply(&mut world, Flavour::GitLab, "semver", false);
+    world.sync();
+    world.run_for(Duration::from_secs(350));
+    assert_eq!(
+        world.written("semver"),
+        0,
+        "the first page alone decides nothing"
+    );
+    world.registry(host).keep_newest_tags(REPOSITORY, 100);
+    world.run_for(Duration::from_secs(50) + INTERVAL * 3);
+    assert_eq!(world.parameter("semver", "app.tag"), Some("1.49.99"));
+    assert_eq!(world.written("semver"), 1);
+}
+
+#[test]
+fn a_repository_that_shrinks_between_two_pages_is_read_to_its_end() {
+    let mut world = world(Flavour::GitLab);
+    let host = Flavour::GitLab.public_host();
+    let rule = Rule::new(Target::LaterPages, Conduct::Shrink(100)).times(1);
+    world.registry(host).rules.push(rule);
+    create(&mut world, Flavour::GitLab, false);
+    world.run_for(INTERVAL * 3);
+    check_found(&world, Flavour::GitLab);
+}
+
+#[test]
+fn a_password_that_ends_unannounced_costs_one_round_at_most() {
+    let flavour = Flavour::Ecr;
+    let host = flavour.public_host();
+    let hour = Duration::from_hours(1);
+    let mut settings = World::settings();
+    settings.registry.endpoints.push(EndpointSettings {
+        credentials: CredentialSource::parse("ext:/bin/login").ok(),
+        ..EndpointSettings::new(host, format!("https://{host}"))
+    });
+    let mut world = world_of(World::new(settings), flavour);
+    let now = Time::ZERO.after(hour * 12);
+    let give = |world: &mut World, password: &str| {
+        let raw = format!("AWS:{password}");
+        world.credentials.insert("ext:/bin/login".into(), raw);
+    };
+    world.registry(host).issue_password("AWS", "first", now);
+    world
+        .registry(host)
+        .issue_password("AWS", "second", now.after(hour * 12));
+    give(&mut world, "first");
+    for strategy in ["semver", "newest", "digest"] {
+        apply(&mut world, flavour, strategy, false);
+    }
+    world.sync();
+    world.run_for(hour * 12 - Duration::from_secs(1));
+    check_found(&world, flavour);
+    give(&mut world, "second");
+    world
+        .registry(host)
+        .push(REPOSITORY, "2.0.0", &ImageSpec::default());
+    world.run_for(INTERVAL * 2 + Duration::from_secs(5));
+    assert_eq!(world.parameter("semver", "app.tag"), Some("2.0.0"));
+    let served = world.registries[host].served;
+    assert!(served.failed_logins <= 5, "{served:?}");
+}
+
+#[test]
+fn the_clocks_of_token_servers_do_not_matter() {
+    for skew_s in [-86_400, 86_400] {
+        let flavour = Flavour::DockerHub;
+        let host = flavour.public_host();
+        let mut world = world(flavour);
+        create(&mut world, flavour, false);
+        let rule = Rule::new(Target::Tokens, Conduct::SkewIssuedAt(skew_s));
+        world.registry(host).rules.push(rule);
+        world.run_for(Duration::from_hours(1));
+        check_found(&world, flavour);
+        let served = world.registries[host].served;
+        assert_eq!(
+            served.refused, 1,
+            "only the first request comes without a token"
+        );
+        assert!(served.tokens <= 16, "{served:?}");
+    }
+}
+
+#[test]
+fn many_repositories_with_one_wrong_password_do_not_get_the_address_banned() {
+    let flavour = Flavour::GitLab;
+    let host = flavour.public_host();
+    let mut world = World::plain();
+    world
+        .registries
+        .insert(host.to_owned(), Registry::of(flavour, host));
+    world
+        .credentials
+        .insert("env:CREDENTIAL".into(), "robot:wrong".into());
+    for n in 0..60 {
+        let repository = format!("org/app{n}");
+        world
+            .registry(host)
+            .push(&repository, "1.0.0", &ImageSpec::default());
+        let image = format!("{host}/{repository}");
+        let spec = AppSpec::helm(NAMESPACE, &format!("app-{n}")).image(&image, "1.0.0");
+        world.apply(&spec.annotation("pull-secret", "env:CREDENTIAL"));
+    }
+    world.sync();
+    world.run_for(Duration::from_mins(30));
+    let registry = &world.registries[host];
+    let peak = registry.ledger.failed_logins_peak(Duration::from_mins(3));
+    assert!(peak < 15, "{peak} failed logins in 3 minutes");
+    assert_eq!(registry.served.while_banned, 0);
+}
+
+#[test]
+fn a_quota_that_is_used_up_is_not_hammered() {
+    let flavour = Flavour::DockerHub;
+    let host = flavour.public_host();
+    let mut world = world(flavour);
+    world.registry(host).pull_quota = Registry::of(flavour, host).pull_quota;
+    for n in 0..300 {
+        let name = format!("build-{n:03}");
+        world
+            .registry(host)
+            .push(REPOSITORY, &name, &ImageSpec::default());
+    }
+    apply(&mut world, flavour, "newest", false);
+    world.sync();
+    world.run_for(Duration::from_hours(1));
+    let served = world.registries[host].served;
+    assert!(served.throttled < 100, "{served:?}");
+    assert_eq!(
+        world.written("newest"),
+        0,
+        "what is not known decides nothing"
+    );
 }
