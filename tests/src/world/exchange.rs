@@ -30,9 +30,11 @@ impl World {
                     let scheme = value.split(' ').next().unwrap_or_default();
                     self.shown.insert((asked.host.clone(), scheme.to_owned()));
                 }
+                let hangs = asked.as_ref().is_some_and(|asked| self.hangs(asked));
                 let host = asked.map(|request| request.host);
                 let fault = host.and_then(|host| self.registry_faults.get(&host));
                 let (latency, is_mute) = match fault {
+                    _ if hangs => (None, false),
                     Some(RegistryFault::Silent) => (None, false),
                     Some(RegistryFault::Mute) => (None, true),
                     Some(RegistryFault::Slow(latency)) => (Some(*latency), false),
@@ -131,6 +133,14 @@ impl World {
             }),
         };
         self.tell(input);
+    }
+
+    /// True when a registry lets the request hang, by its own rules.
+    fn hangs(&self, asked: &Request) -> bool {
+        let mut registries = self.registries.values();
+        registries
+            .find(|one| one.has_host(&asked.host))
+            .is_some_and(|registry| registry.hangs(self.now, asked))
     }
 
     fn was_cancelled(&self, op: OpId) -> bool {
