@@ -229,7 +229,7 @@ impl Registry {
     }
 
     /// True when the last request of a lookup went to its endpoint, and not to where a redirect led.
-    fn is_at_own_origin(&self, id: JobId) -> bool {
+    pub(super) fn is_at_own_origin(&self, id: JobId) -> bool {
         let repository = &self.repositories[&self.jobs[&id].repository];
         let api_url = &self.endpoints[repository.key.endpoint].api_url;
         has_origin(&self.asked_url(id), api_url)

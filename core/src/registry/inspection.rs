@@ -105,11 +105,15 @@ impl Inspection {
 
     /// Reads the manifest that was asked for: the tag's own, or one by digest.
     pub fn on_manifest(&mut self, content_type: Option<&str>, body: &[u8]) -> InspectionStep {
-        let root = *self.root.get_or_insert_with(|| ManifestDigest::of(body));
         if !self.is_as_asked(body) {
             return InspectionStep::Corrupt;
         }
-        let document = match manifest::read(content_type, body) {
+        let document = manifest::read(content_type, body);
+        let root = *self.root.get_or_insert_with(|| match &document {
+            Ok(Document::Schema1 { digest, .. }) => *digest,
+            Ok(Document::Image { .. } | Document::Index(_)) | Err(_) => ManifestDigest::of(body),
+        });
+        let document = match document {
             Ok(document) => document,
             Err(reason) => {
                 return InspectionStep::Done(TagFacts::Unusable {
@@ -121,14 +125,7 @@ impl Inspection {
         match document {
             Document::Image { config } => self.fetch_config(root, config),
             Document::Index(children) => self.on_index(root, children),
-            Document::Schema1(config) => match self.kind {
-                // Its digest is over another text than its body: an image could not be pulled by it.
-                FactsKind::Digest => unusable(
-                    root,
-                    "strategy digest cannot be used with schema 1 manifests: push the image anew",
-                ),
-                FactsKind::Created => self.on_image(root, &config),
-            },
+            Document::Schema1 { config, .. } => self.on_image(root, &config),
         }
     }
 
@@ -187,8 +184,15 @@ impl Inspection {
                 });
             }
         }
-        let next = wanted.into_iter().rev().map(|child| (child.digest, depth));
-        self.pending.extend(next);
+        for (at, child) in wanted.iter().enumerate().rev() {
+            // One image may stand for several platforms.
+            if wanted[..at]
+                .iter()
+                .all(|other| other.digest != child.digest)
+            {
+                self.pending.push((child.digest.clone(), depth));
+            }
+        }
         self.visit_next(root)
     }
 

@@ -1,9 +1,11 @@
 //! One rule each: inputs in, effects and outcomes out.
 
 mod chaos;
+mod conditions;
 mod driver;
 mod facts;
 mod listings;
 mod logins;
+mod pages;
 mod revalidations;
 mod sickness;
