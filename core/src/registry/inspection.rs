@@ -79,6 +79,8 @@ pub struct Inspection {
     kind: FactsKind,
     /// The digest of the tag's own manifest, once it was read.
     root: Option<ManifestDigest>,
+    /// The digest of what was signed, where the tag's own manifest is schema 1.
+    signed: Option<ManifestDigest>,
     /// What is being fetched; `None` while it is the tag's own manifest.
     fetching: Option<String>,
     /// Children still to visit, last first, with their depth.
@@ -95,6 +97,7 @@ impl Inspection {
             platforms,
             kind,
             root: None,
+            signed: None,
             fetching: None,
             pending: Vec::new(),
             depth: 0,
@@ -109,10 +112,16 @@ impl Inspection {
             return InspectionStep::Corrupt;
         }
         let document = manifest::read(content_type, body);
-        let root = *self.root.get_or_insert_with(|| match &document {
-            Ok(Document::Schema1 { digest, .. }) => *digest,
-            Ok(Document::Image { .. } | Document::Index(_)) | Err(_) => ManifestDigest::of(body),
-        });
+        let is_first = self.root.is_none();
+        let mut root = *self.root.get_or_insert_with(|| ManifestDigest::of(body));
+        if let (true, Ok(Document::Schema1 { digest, .. })) = (is_first, &document) {
+            self.signed = Some(*digest);
+            if self.kind == FactsKind::Digest {
+                // An image can be pulled by this digest and not by the body's (D-12).
+                root = *digest;
+                self.root = Some(root);
+            }
+        }
         let document = match document {
             Ok(document) => document,
             Err(reason) => {
@@ -147,9 +156,10 @@ impl Inspection {
         }
     }
 
-    /// The digest of the tag's own manifest, once it was read.
-    pub fn root(&self) -> Option<ManifestDigest> {
-        self.root
+    /// True when the tag's own manifest, which was read, has the digest that the registry claims (D-22):
+    /// of its body, or of the signed part of schema 1.
+    pub fn is_rightly_claimed(&self, claimed: ManifestDigest) -> bool {
+        self.root == Some(claimed) || self.signed == Some(claimed)
     }
 
     fn is_as_asked(&self, body: &[u8]) -> bool {

@@ -167,7 +167,7 @@ impl Registry {
                     return;
                 };
                 let step = task.inspection.on_manifest(content_type, &response.body);
-                if claimed.is_some() && task.inspection.root() != claimed {
+                if claimed.is_some_and(|claimed| !task.inspection.is_rightly_claimed(claimed)) {
                     // What was damaged on the way must not be taken for what the tag means (D-22).
                     task.inspection = Inspection::new(key.kind, key.platforms.clone());
                     InspectionStep::Corrupt

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod conditions;
+mod contents;
 mod driver;
 mod facts;
 mod listings;
