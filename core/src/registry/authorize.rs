@@ -193,7 +193,7 @@ impl Registry {
         }
     }
 
-    fn learn_challenge(&mut self, id: RepositoryId, challenge: Challenge) {
+    pub(super) fn learn_challenge(&mut self, id: RepositoryId, challenge: Challenge) {
         // Of a token challenge only realm and service are asked for again; scope and error are of the
         // request that was refused.
         let params = challenge
@@ -304,7 +304,7 @@ impl Registry {
 }
 
 /// The challenge to answer: Bearer before Basic (D-28).
-fn answerable(
+pub(super) fn answerable(
     challenges: &[Challenge],
     login: Option<&Arc<Login>>,
     shown: Shown,

@@ -12,6 +12,7 @@ use super::facts::FactsKey;
 use super::inspection::Inspection;
 use super::listing::ListingBuilder;
 use super::login::Login;
+use super::reply::Refusal;
 use super::repository::RepositoryId;
 use crate::http::ShownUrl;
 use crate::id::OpId;
@@ -59,6 +60,8 @@ pub(super) struct ListingTask {
     pub(super) is_conditional: bool,
     /// The last request was.
     pub(super) has_condition: bool,
+    /// Why the listing failed, while it is asked whether there is a registry at all.
+    pub(super) pinged_for: Option<Box<Refusal>>,
     /// The page to read next.
     pub(super) url: String,
     /// Fingerprints of the pages asked for: each is read once.
@@ -72,6 +75,7 @@ impl fmt::Debug for ListingTask {
         let Self {
             is_conditional,
             has_condition,
+            pinged_for,
             url,
             seen,
             builder,
@@ -79,6 +83,7 @@ impl fmt::Debug for ListingTask {
         f.debug_struct("ListingTask")
             .field("is_conditional", is_conditional)
             .field("has_condition", has_condition)
+            .field("pinged_for", pinged_for)
             .field("url", &ShownUrl(url))
             .field("n_seen", &seen.len())
             .field("builder", builder)

@@ -30,6 +30,7 @@ pub mod login;
 pub mod manifest;
 pub mod outcome;
 mod paging;
+pub mod ping;
 pub mod platform;
 mod progress;
 pub mod reply;
@@ -282,6 +283,7 @@ impl Registry {
         let task = ListingTask {
             is_conditional: validator.is_some_and(|validator| validator.is_good(now.mono)),
             has_condition: false,
+            pinged_for: None,
             url: self.listing_url(id),
             seen: BTreeSet::new(),
             builder: ListingBuilder::new(now, tags_max),

@@ -12,6 +12,7 @@ use super::facts::tag_set;
 use super::job::{JobId, Task};
 use super::listing::PageError;
 use super::outcome::{LookupFailureKind as Kind, RegistryOutcome};
+use super::ping::PingState;
 use super::reply::Refusal;
 use super::{Registry, RepositoryId, link, url};
 use crate::http::HttpResponse;
@@ -38,7 +39,8 @@ impl Registry {
                 PageError::Malformed => Kind::Malformed,
                 PageError::TooManyTags(_) => Kind::Overflow,
             };
-            self.fail(id, &Refusal::lasting(kind, error.to_string()));
+            let refusal = Refusal::lasting(kind, error.to_string());
+            self.fail_or_ping(id, refusal, &response.body);
             return;
         }
         task.seen.insert(fingerprint(task.url.as_bytes()));
@@ -72,6 +74,7 @@ impl Registry {
         let first_url = self.listing_url(self.jobs[&id].repository);
         if let Task::Listing(task) = &mut self.job_mut(id).task {
             task.url = first_url;
+            task.pinged_for = None;
             task.seen.clear();
             task.builder.clear();
         }
@@ -116,6 +119,8 @@ impl Registry {
 
     fn finish_listing(&mut self, id: JobId, validator: Option<Validator>) {
         let now = self.now;
+        let endpoint = self.endpoint_id(id);
+        self.endpoints[endpoint].ping = PingState::Answered;
         let job = self.jobs.remove(&id).expect("the lookup is under way");
         let Task::Listing(task) = job.task else {
             return;

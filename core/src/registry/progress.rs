@@ -81,8 +81,17 @@ impl Registry {
         }
     }
 
-    pub(super) fn on_answer(&mut self, id: JobId, mut outcome: HttpOutcome) {
+    pub(super) fn on_answer(&mut self, id: JobId, outcome: HttpOutcome) {
         if !self.jobs.contains_key(&id) {
+            return;
+        }
+        let Some(mut outcome) = self.take_ping(id, outcome) else {
+            return;
+        };
+        if self.is_missing_list(id, &outcome)
+            && let HttpOutcome::Response(response) = &outcome
+        {
+            self.fail_or_ping(id, judge_status(response), &response.body);
             return;
         }
         let is_token = matches!(self.jobs[&id].task, Task::Token(_));
@@ -113,6 +122,12 @@ impl Registry {
             Reply::Challenged(response) => self.on_challenged(id, &response),
             Reply::Refused(refusal) => self.on_refused(id, &refusal),
         }
+    }
+
+    fn is_missing_list(&self, id: JobId, outcome: &HttpOutcome) -> bool {
+        matches!(outcome, HttpOutcome::Response(response) if matches!(response.status, 404 | 410))
+            && matches!(self.jobs[&id].task, Task::Listing(_))
+            && self.is_at_own_origin(id)
     }
 
     fn is_asking_by_head(&self, id: JobId) -> bool {

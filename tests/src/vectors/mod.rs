@@ -9,6 +9,7 @@ mod app;
 mod cli;
 mod harness;
 mod image;
+mod ping;
 mod registry;
 mod schedule;
 mod update;
@@ -22,12 +23,13 @@ pub type Runner = fn(&Case<'_>) -> Verdict;
 ///
 /// Two files may hold groups of one name with different shapes (`duration_parse`), hence the file.
 pub fn runner(file: &str, group: &str) -> Option<Runner> {
-    let rooms: [fn(&str, &str) -> Option<Runner>; 6] = [
+    let rooms: [fn(&str, &str) -> Option<Runner>; 7] = [
         app::runner,
         image::runner,
         update::runner,
         schedule::runner,
         registry::runner,
+        ping::runner,
         cli::runner,
     ];
     rooms.iter().find_map(|room| room(file, group))

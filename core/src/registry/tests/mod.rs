@@ -8,5 +8,6 @@ mod facts;
 mod listings;
 mod logins;
 mod pages;
+mod pings;
 mod revalidations;
 mod sickness;

@@ -199,7 +199,7 @@ fn followers_get_what_the_leader_gets_whatever_that_is() {
     for (n, reply) in [
         with(404, &[], ""),
         with(403, &[], ""),
-        ok("no json"),
+        ok(r#"{"tags":7}"#),
         ok(r#"{"tags":["1"]}"#),
     ]
     .into_iter()
