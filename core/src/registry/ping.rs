@@ -128,11 +128,11 @@ impl Registry {
             }
         };
         let refusal = task.pinged_for.take()?;
-        self.on_ping(id, *refusal, response);
+        self.on_ping(id, &refusal, response);
         None
     }
 
-    fn on_ping(&mut self, id: JobId, refusal: Refusal, response: HttpResponse) {
+    fn on_ping(&mut self, id: JobId, refusal: &Refusal, response: HttpResponse) {
         let endpoint = self.endpoint_id(id);
         let until = self.now.mono.after(self.settings.interval);
         let is_own = self.is_at_own_origin(id);
@@ -150,18 +150,18 @@ impl Registry {
                         self.job_mut(id).begin_exchange();
                         self.enqueue_begun(id);
                     }
-                    Ok(_) | Err(_) => self.fail(id, &refusal),
+                    Ok(_) | Err(_) => self.fail(id, refusal),
                 }
             }
             Err(_) if judge_status(&response).is_retryable => {
                 // Sick, or short of breath: that says nothing about what it is.
                 self.on_late_answer(endpoint, &HttpOutcome::Response(response));
                 if self.jobs.contains_key(&id) {
-                    self.fail(id, &refusal);
+                    self.fail(id, refusal);
                 }
             }
             Err(reason) => {
-                let failure = without_registry(&refusal, &reason);
+                let failure = without_registry(refusal, &reason);
                 self.endpoints[endpoint].ping = PingState::Refused(until, reason.into());
                 self.fail(id, &failure);
             }
