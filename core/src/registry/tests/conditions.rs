@@ -163,10 +163,16 @@ fn a_list_that_memory_let_go_meanwhile_is_asked_for_again_whole() {
     assert!(driver.registry.kept_listing(app).is_none(), "it went");
     let unchanged = crate::http::HttpOutcome::Response(with(304, &[], ""));
     driver.complete(asked, unchanged);
-    let sent = driver.answer("app/tags/list", ok(r#"{"tags":["1"]}"#));
+    let sent = driver.answer("app/tags/list", with(200, &TAGGED, r#"{"tags":["1"]}"#));
     assert_eq!(condition(&sent), None);
     let told = driver.take_listings();
     assert_eq!(told.last(), Some(&(vec![2], Ok(false))));
+    driver.pass(INTERVAL);
+    driver.want(other, 3);
+    driver.answer("other/tags/list", ok(r#"{"tags":["1"]}"#));
+    driver.want(app, 3);
+    let (_, request) = driver.requests.front().expect("the list");
+    assert_eq!(condition(request), None, "there is no list to confirm");
 }
 
 #[test]

@@ -249,11 +249,14 @@ fn a_connection_that_breaks_in_the_middle_is_retried_whole() {
     let (mut driver, app) = driver();
     driver.want(app, 1);
     driver.answer("tags/list", with(200, &NEXT, r#"{"tags":["a"]}"#));
+    let third = [("link", "<?last=b>; rel=next")];
+    driver.answer("?last=a", with(200, &third, r#"{"tags":["b"]}"#));
     driver.fail_request(TransportKind::Closed);
     driver.pass(Duration::from_secs(1));
     driver.answer("tags/list", with(200, &NEXT, r#"{"tags":["a"]}"#));
-    driver.answer("?last=a", ok(r#"{"tags":["a","b"]}"#));
-    assert_eq!(driver.tags(app), ["a", "b"], "nothing twice, nothing lost");
+    driver.answer("?last=a", with(200, &third, r#"{"tags":["a","b"]}"#));
+    driver.answer("?last=b", ok(r#"{"tags":["c"]}"#));
+    assert_eq!(driver.tags(app), ["a", "b", "c"], "nothing twice or lost");
 }
 
 proptest! {
