@@ -12,8 +12,8 @@ use core::time::Duration;
 
 use crate::secret::Secret;
 
-/// One exchange that the driver is to perform. `Debug` tells only the length of the body: it may hold
-/// a refresh token.
+/// One exchange that the driver is to perform. `Debug` tells only the length of the body, which may hold
+/// a refresh token, and hides the query of the URL, which may be signed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpRequest {
     /// Which connections may carry it.
@@ -47,12 +47,57 @@ impl fmt::Debug for HttpRequest {
         f.debug_struct("HttpRequest")
             .field("pool", pool)
             .field("method", method)
-            .field("url", url)
+            .field("url", &ShownUrl(url))
             .field("headers", headers)
             .field("body", &BodyLength(body.len()))
             .field("body_bytes_max", body_bytes_max)
             .field("timeout", timeout)
             .finish()
+    }
+}
+
+/// A URL as it may be shown in texts, logs and debug prints: without user info, and of query and fragment
+/// only that there is one. Token servers and signed redirects carry credentials there
+/// (`registry.md` 15.10).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ShownUrl<'a>(pub &'a str);
+
+impl fmt::Display for ShownUrl<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, rest) = match self.0.find("://") {
+            Some(at) => self.0.split_at(at + 3),
+            None => ("", self.0),
+        };
+        let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let host = authority.rsplit('@').next().unwrap_or(authority);
+        let (path, query) = tail.split_at(tail.find(['?', '#']).unwrap_or(tail.len()));
+        let hidden = if query.len() > 1 { "?…" } else { "" };
+        write!(f, "{scheme}{host}{path}{hidden}")
+    }
+}
+
+impl fmt::Debug for ShownUrl<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Header lines of a response as they may be shown: URLs in them may be signed, cookies are secrets.
+struct ShownHeaders<'a>(&'a [(String, String)]);
+
+impl fmt::Debug for ShownHeaders<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = f.debug_list();
+        for (name, value) in self.0 {
+            match name.as_str() {
+                "location" | "content-location" => list.entry(&(name, ShownUrl(value))),
+                "link" | "refresh" | "set-cookie" | "authentication-info" => {
+                    list.entry(&(name, BodyLength(value.len())))
+                }
+                _ => list.entry(&(name, value)),
+            };
+        }
+        list.finish()
     }
 }
 
@@ -130,7 +175,8 @@ impl HeaderValue {
     }
 }
 
-/// A whole response. `Debug` tells only the length of the body: it may hold a token.
+/// A whole response. `Debug` tells only the length of the body, which may hold a token, and hides what may
+/// be signed in headers.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct HttpResponse {
     /// Status code.
@@ -150,7 +196,7 @@ impl fmt::Debug for HttpResponse {
         } = self;
         f.debug_struct("HttpResponse")
             .field("status", status)
-            .field("headers", headers)
+            .field("headers", &ShownHeaders(headers))
             .field("body", &BodyLength(body.len()))
             .finish()
     }
@@ -278,5 +324,50 @@ mod tests {
             assert!(!shown.contains(as_numbers), "{shown}");
             assert!(shown.contains("20 bytes"), "{shown}");
         }
+    }
+
+    #[test]
+    fn a_url_is_shown_without_what_may_be_signed() {
+        let check = |url, shown: &str| {
+            assert_eq!(format!("{}", ShownUrl(url)), shown, "{url}");
+            assert_eq!(format!("{:?}", ShownUrl(url)), shown, "{url}");
+        };
+        check("https://r.example/v2/", "https://r.example/v2/");
+        check(
+            "https://cdn.example/a@b?X-Amz-Signature=canary&token=canary",
+            "https://cdn.example/a@b?…",
+        );
+        check(
+            "https://user:canary@w@r.example:5000/x",
+            "https://r.example:5000/x",
+        );
+        check("https://r.example?sig=canary#x", "https://r.example?…");
+        check("/path?sig=canary", "/path?…");
+        check("?", "");
+        check("://@", "://");
+        check("", "");
+    }
+
+    #[test]
+    fn headers_are_shown_without_what_may_be_signed() {
+        let signed = "https://cdn.example/blob?sig=canary";
+        let headers = [
+            ("location", signed),
+            ("content-location", signed),
+            ("link", "</v2/x/tags/list?next_page=canary>; rel=next"),
+            ("set-cookie", "session=canary"),
+            ("content-type", "text/plain"),
+        ];
+        let response = HttpResponse {
+            status: 307,
+            headers: headers
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
+            body: Vec::new(),
+        };
+        let shown = format!("{response:?}");
+        assert!(!shown.contains("canary"), "{shown}");
+        assert!(shown.contains("https://cdn.example/blob"), "{shown}");
+        assert!(shown.contains("text/plain"), "{shown}");
     }
 }

@@ -44,8 +44,18 @@ impl Registry {
             self.fail(id, refusal);
             return;
         }
+        let until = now.after(sleep).max(throttle_end.unwrap_or(now));
+        // A registry that only asks for patience has the listing go on where it was, in the same attempt.
+        let is_same_attempt = refusal.kind == Kind::Throttled
+            && matches!(self.jobs[&id].task, Task::Listing(_))
+            && self.jobs[&id]
+                .attempt_deadline
+                .is_some_and(|end| until < end);
+        if !is_same_attempt {
+            self.job_mut(id).attempt_deadline = None;
+            self.begin_listing_anew(id);
+        }
         let job = self.job_mut(id);
-        job.attempt_deadline = None;
         job.n_challenged = 0;
         job.has_fresh_token = false;
         job.hop = None;
@@ -57,7 +67,6 @@ impl Registry {
             op,
             kind: refusal.kind,
         });
-        let until = now.after(sleep).max(throttle_end.unwrap_or(now));
         if until > now {
             self.timers.arm(Timer::Job(id), until);
         } else {
@@ -105,6 +114,14 @@ impl Registry {
     pub(super) fn fail(&mut self, id: JobId, refusal: &Refusal) {
         self.timers.disarm(Timer::Job(id));
         let failure = self.describe(id, refusal);
+        if let Task::Facts(task) = &self.jobs[&id].task {
+            let key = task.key.clone();
+            for follower in self.take_followers(id, &key) {
+                if self.jobs.contains_key(&follower) {
+                    self.fail(follower, refusal);
+                }
+            }
+        }
         let job = self.jobs.remove(&id).expect("the lookup is under way");
         match job.task {
             Task::Listing(_) => {

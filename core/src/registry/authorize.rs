@@ -202,7 +202,7 @@ impl Registry {
         }
     }
 
-    fn learn_challenge(&mut self, id: RepositoryId, challenge: Challenge) {
+    pub(super) fn learn_challenge(&mut self, id: RepositoryId, challenge: Challenge) {
         // Of a token challenge only realm and service are asked for again; scope and error are of the
         // request that was refused.
         let params = challenge
@@ -239,7 +239,7 @@ impl Registry {
     }
 
     /// True when the last request of a lookup went to its endpoint, and not to where a redirect led.
-    fn is_at_own_origin(&self, id: JobId) -> bool {
+    pub(super) fn is_at_own_origin(&self, id: JobId) -> bool {
         let repository = &self.repositories[&self.jobs[&id].repository];
         let api_url = &self.endpoints[repository.key.endpoint].api_url;
         has_origin(&self.asked_url(id), api_url)
@@ -320,7 +320,7 @@ impl Registry {
 }
 
 /// The challenge to answer: Bearer before Basic (D-28).
-fn answerable(
+pub(super) fn answerable(
     challenges: &[Challenge],
     login: Option<&Arc<Login>>,
     shown: Shown,

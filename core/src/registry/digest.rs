@@ -15,6 +15,9 @@ impl ManifestDigest {
         Self(Sha256::digest(content).into())
     }
 
+    /// The lowest, for ranges.
+    pub(super) const LOWEST: Self = Self([0; 32]);
+
     /// Reads `sha256:` and 64 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.strip_prefix("sha256:")?.as_bytes();

@@ -57,6 +57,10 @@ impl Registry {
             // Another server than the registry is never shown anything (D-11).
             (None, Shown::Nothing)
         };
+        if let Some(etag) = self.take_condition(id, login.as_ref()) {
+            let value = HeaderValue::Plain(etag);
+            draft.headers.push(("if-none-match".into(), value));
+        }
         if let Some(header) = header {
             let value = HeaderValue::Secret(header);
             draft.headers.push(("authorization".into(), value));

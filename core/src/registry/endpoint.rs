@@ -11,6 +11,7 @@ use core::fmt;
 use super::budget::RateBudget;
 use super::challenge::Challenge;
 use super::job::JobId;
+use super::ping::PingState;
 use super::settings::{EndpointSettings, RegistrySettings};
 use super::url;
 use crate::http::PoolKey;
@@ -42,6 +43,8 @@ pub struct Endpoint {
     pub(super) pool: Arc<PoolKey>,
     /// Bearer or Basic, as the last 401 said.
     pub(super) challenge: Option<Arc<Challenge>>,
+    /// Whether it is a registry.
+    pub(super) ping: PingState,
     pub(super) budget: RateBudget,
     pub(super) throttled_until: Option<Time>,
     /// Requests handed out and not completed.
@@ -68,6 +71,7 @@ impl Endpoint {
             api_url: settings.api_url.as_str().into(),
             pool: Arc::new(pool),
             challenge: None,
+            ping: PingState::Unasked,
             budget: RateBudget::new(settings.rate_max),
             throttled_until: None,
             n_in_flight: 0,

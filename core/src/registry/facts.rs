@@ -11,6 +11,7 @@ use super::job::JobId;
 use super::outcome::{LookupFailure, LookupFailureKind, WaiterId};
 use super::platform::PlatformKeySet;
 use super::repository::RepositoryId;
+use crate::bytes;
 use crate::time::Time;
 
 /// What makes two lookups of a tag one.
@@ -44,8 +45,16 @@ pub(super) struct FactsStore {
     /// Entries that may go, in the order of their use: those without a lookup under way.
     order: BTreeMap<u64, FactsKey>,
     by_digest: DigestCache,
+    walks: BTreeMap<DigestKey, Walk>,
     clock: u64,
     entries_max: usize,
+}
+
+/// One lookup reads a content; others that came to the same content wait for what it finds.
+#[derive(Debug)]
+struct Walk {
+    leader: JobId,
+    followers: Vec<JobId>,
 }
 
 impl FactsStore {
@@ -59,6 +68,7 @@ impl FactsStore {
                 clock: 0,
                 entries_max: entries_max / 2,
             },
+            walks: BTreeMap::new(),
             clock: 0,
             entries_max,
         }
@@ -121,19 +131,58 @@ impl FactsStore {
         self.entries.get(key)
     }
 
-    /// Facts that were found by another way to the same content.
-    pub(super) fn known(
-        &mut self,
-        digest: ManifestDigest,
-        kind: FactsKind,
-        platforms: &PlatformKeySet,
-    ) -> Option<TagFacts> {
-        self.by_digest.find(digest, kind, platforms)
+    /// Facts that were found by another tag to the same content of the same repository. Whoever asks has
+    /// just learnt the digest with its own credential; to know a digest is no right to read what it names.
+    pub(super) fn known(&mut self, key: &FactsKey, digest: ManifestDigest) -> Option<TagFacts> {
+        self.by_digest.find(DigestKey::of(key, digest))
     }
 
     /// Keeps facts by digest: content never changes.
-    pub(super) fn learn(&mut self, kind: FactsKind, platforms: &PlatformKeySet, facts: &TagFacts) {
-        self.by_digest.insert(kind, platforms, facts);
+    pub(super) fn learn(&mut self, key: &FactsKey, facts: &TagFacts) {
+        let by_digest = DigestKey::of(key, facts.digest());
+        self.by_digest.insert(by_digest, facts);
+    }
+
+    /// Lets `job` wait for another that reads the same content already. False when there is none.
+    pub(super) fn can_follow(
+        &mut self,
+        key: &FactsKey,
+        digest: ManifestDigest,
+        job: JobId,
+    ) -> bool {
+        let Some(walk) = self.walks.get_mut(&DigestKey::of(key, digest)) else {
+            return false;
+        };
+        if walk.leader != job {
+            walk.followers.push(job);
+        }
+        walk.leader != job
+    }
+
+    /// Notes that `job` begins to read a content.
+    pub(super) fn lead(&mut self, key: &FactsKey, digest: ManifestDigest, job: JobId) {
+        let walk = Walk {
+            leader: job,
+            followers: Vec::new(),
+        };
+        self.walks.insert(DigestKey::of(key, digest), walk);
+    }
+
+    /// Ends the reading of a content, and returns who waits for what `job` found.
+    pub(super) fn end_walk(
+        &mut self,
+        key: &FactsKey,
+        digest: ManifestDigest,
+        job: JobId,
+    ) -> Vec<JobId> {
+        let key = DigestKey::of(key, digest);
+        match self.walks.get(&key) {
+            Some(walk) if walk.leader == job => {
+                let walk = self.walks.remove(&key);
+                walk.map(|walk| walk.followers).unwrap_or_default()
+            }
+            Some(_) | None => Vec::new(),
+        }
     }
 
     /// Drops the facts of tags that `is_listed` does not know; those under way stay.
@@ -162,11 +211,8 @@ impl FactsStore {
             .iter()
             .filter_map(|key| self.remove(key).and_then(|entry| entry.job))
             .collect();
-        if self.entries.is_empty() {
-            // Nobody is left who could ask for a content again.
-            self.by_digest.facts.clear();
-            self.by_digest.order.clear();
-        }
+        self.by_digest.remove_repository(repository);
+        self.walks.retain(|key, _| key.repository != repository);
         jobs
     }
 
@@ -226,7 +272,16 @@ impl FactsStore {
         let entry = size_of::<FactsEntry>() + 2 * size_of::<FactsKey>() + size_of::<u64>();
         let tags: usize = self.entries.keys().map(|key| 2 * key.tag.len()).sum();
         let by_digest = size_of::<TagFacts>() + 2 * size_of::<DigestKey>() + size_of::<u64>();
-        self.entries.len() * entry + tags + self.by_digest.facts.len() * by_digest
+        let followers: usize = self
+            .walks
+            .values()
+            .map(|walk| walk.followers.capacity() * size_of::<JobId>())
+            .sum();
+        self.entries.len() * entry
+            + tags
+            + self.by_digest.facts.len() * by_digest
+            + bytes::tree::<DigestKey, Walk>(self.walks.len())
+            + followers
     }
 
     fn of_repository(
@@ -343,7 +398,26 @@ pub(super) enum StalePlace {
     Since(Time),
 }
 
-type DigestKey = (ManifestDigest, FactsKind, PlatformKeySet);
+/// What makes two contents one. The repository is part of it, and with it endpoint and credential: nothing
+/// that was learnt with one credential is shown to another (D-03).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct DigestKey {
+    repository: RepositoryId,
+    digest: ManifestDigest,
+    kind: FactsKind,
+    platforms: PlatformKeySet,
+}
+
+impl DigestKey {
+    fn of(key: &FactsKey, digest: ManifestDigest) -> Self {
+        Self {
+            repository: key.repository,
+            digest,
+            kind: key.kind,
+            platforms: key.platforms.clone(),
+        }
+    }
+}
 
 /// Facts by content; bounded, the least recently used goes first.
 #[derive(Debug)]
@@ -355,13 +429,7 @@ struct DigestCache {
 }
 
 impl DigestCache {
-    fn find(
-        &mut self,
-        digest: ManifestDigest,
-        kind: FactsKind,
-        platforms: &PlatformKeySet,
-    ) -> Option<TagFacts> {
-        let key = (digest, kind, platforms.clone());
+    fn find(&mut self, key: DigestKey) -> Option<TagFacts> {
         let (used, facts) = self.facts.get_mut(&key)?;
         self.clock += 1;
         self.order.remove(used);
@@ -371,8 +439,27 @@ impl DigestCache {
         Some(facts)
     }
 
-    fn insert(&mut self, kind: FactsKind, platforms: &PlatformKeySet, facts: &TagFacts) {
-        let key = (facts.digest(), kind, platforms.clone());
+    /// Nobody is left who could ask for its contents again.
+    fn remove_repository(&mut self, repository: RepositoryId) {
+        let first = DigestKey {
+            repository,
+            digest: ManifestDigest::LOWEST,
+            kind: FactsKind::Digest,
+            platforms: PlatformKeySet::default(),
+        };
+        let own = self.facts.range(first..);
+        let keys: Vec<DigestKey> = own
+            .take_while(|(key, _)| key.repository == repository)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in keys {
+            if let Some((used, _)) = self.facts.remove(&key) {
+                self.order.remove(&used);
+            }
+        }
+    }
+
+    fn insert(&mut self, key: DigestKey, facts: &TagFacts) {
         self.clock += 1;
         let value = (self.clock, facts.clone());
         if let Some((used, _)) = self.facts.insert(key.clone(), value) {

@@ -79,6 +79,8 @@ pub struct Inspection {
     kind: FactsKind,
     /// The digest of the tag's own manifest, once it was read.
     root: Option<ManifestDigest>,
+    /// The digest of what was signed, where the tag's own manifest is schema 1.
+    signed: Option<ManifestDigest>,
     /// What is being fetched; `None` while it is the tag's own manifest.
     fetching: Option<String>,
     /// Children still to visit, last first, with their depth.
@@ -95,6 +97,7 @@ impl Inspection {
             platforms,
             kind,
             root: None,
+            signed: None,
             fetching: None,
             pending: Vec::new(),
             depth: 0,
@@ -105,11 +108,21 @@ impl Inspection {
 
     /// Reads the manifest that was asked for: the tag's own, or one by digest.
     pub fn on_manifest(&mut self, content_type: Option<&str>, body: &[u8]) -> InspectionStep {
-        let root = *self.root.get_or_insert_with(|| ManifestDigest::of(body));
         if !self.is_as_asked(body) {
             return InspectionStep::Corrupt;
         }
-        let document = match manifest::read(content_type, body) {
+        let document = manifest::read(content_type, body);
+        let is_first = self.root.is_none();
+        let mut root = *self.root.get_or_insert_with(|| ManifestDigest::of(body));
+        if let (true, Ok(Document::Schema1 { digest, .. })) = (is_first, &document) {
+            self.signed = Some(*digest);
+            if self.kind == FactsKind::Digest {
+                // An image can be pulled by this digest and not by the body's (D-12).
+                root = *digest;
+                self.root = Some(root);
+            }
+        }
+        let document = match document {
             Ok(document) => document,
             Err(reason) => {
                 return InspectionStep::Done(TagFacts::Unusable {
@@ -121,14 +134,7 @@ impl Inspection {
         match document {
             Document::Image { config } => self.fetch_config(root, config),
             Document::Index(children) => self.on_index(root, children),
-            Document::Schema1(config) => match self.kind {
-                // Its digest is over another text than its body: an image could not be pulled by it.
-                FactsKind::Digest => unusable(
-                    root,
-                    "strategy digest cannot be used with schema 1 manifests: push the image anew",
-                ),
-                FactsKind::Created => self.on_image(root, &config),
-            },
+            Document::Schema1 { config, .. } => self.on_image(root, &config),
         }
     }
 
@@ -150,9 +156,10 @@ impl Inspection {
         }
     }
 
-    /// The digest of the tag's own manifest, once it was read.
-    pub fn root(&self) -> Option<ManifestDigest> {
-        self.root
+    /// True when the tag's own manifest, which was read, has the digest that the registry claims (D-22):
+    /// of its body, or of the signed part of schema 1.
+    pub fn is_rightly_claimed(&self, claimed: ManifestDigest) -> bool {
+        self.root == Some(claimed) || self.signed == Some(claimed)
     }
 
     fn is_as_asked(&self, body: &[u8]) -> bool {
@@ -187,8 +194,15 @@ impl Inspection {
                 });
             }
         }
-        let next = wanted.into_iter().rev().map(|child| (child.digest, depth));
-        self.pending.extend(next);
+        for (at, child) in wanted.iter().enumerate().rev() {
+            // One image may stand for several platforms.
+            if wanted[..at]
+                .iter()
+                .all(|other| other.digest != child.digest)
+            {
+                self.pending.push((child.digest.clone(), depth));
+            }
+        }
         self.visit_next(root)
     }
 

@@ -5,12 +5,16 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::fmt;
 
+use super::digest::ManifestDigest;
 use super::facts::FactsKey;
 use super::inspection::Inspection;
 use super::listing::ListingBuilder;
 use super::login::Login;
+use super::reply::Refusal;
 use super::repository::RepositoryId;
+use crate::http::ShownUrl;
 use crate::id::OpId;
 use crate::time::Time;
 
@@ -51,8 +55,13 @@ pub(super) enum Task {
     Token(Box<TokenTask>),
 }
 
-#[derive(Debug)]
 pub(super) struct ListingTask {
+    /// The list may be asked for on the condition that it changed.
+    pub(super) is_conditional: bool,
+    /// The last request was.
+    pub(super) has_condition: bool,
+    /// Why the listing failed, while it is asked whether there is a registry at all.
+    pub(super) pinged_for: Option<Box<Refusal>>,
     /// The page to read next.
     pub(super) url: String,
     /// Fingerprints of the pages asked for: each is read once.
@@ -60,11 +69,35 @@ pub(super) struct ListingTask {
     pub(super) builder: ListingBuilder,
 }
 
+/// What leads to a page may be signed, and is shown without its query.
+impl fmt::Debug for ListingTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            is_conditional,
+            has_condition,
+            pinged_for,
+            url,
+            seen,
+            builder,
+        } = self;
+        f.debug_struct("ListingTask")
+            .field("is_conditional", is_conditional)
+            .field("has_condition", has_condition)
+            .field("pinged_for", pinged_for)
+            .field("url", &ShownUrl(url))
+            .field("n_seen", &seen.len())
+            .field("builder", builder)
+            .finish()
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct FactsTask {
     pub(super) key: FactsKey,
     pub(super) stage: Stage,
     pub(super) inspection: Inspection,
+    /// The digest of the content that it reads on behalf of others too.
+    pub(super) leads: Option<ManifestDigest>,
 }
 
 /// What is asked for next about a tag.
@@ -101,6 +134,8 @@ pub(super) enum Phase {
     AwaitingCredential,
     /// A token.
     AwaitingToken,
+    /// What another lookup finds in the same content.
+    Following,
     /// The end of a sleep.
     Backoff,
 }
@@ -144,10 +179,17 @@ pub(super) enum Shown {
     FreshToken,
 }
 
-#[derive(Debug)]
 pub(super) struct Hop {
     pub(super) url: String,
     pub(super) n_hops: u8,
+}
+
+/// Redirects are often signed.
+impl fmt::Debug for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, n_hops } = self;
+        write!(f, "Hop {n_hops} to {}", ShownUrl(url))
+    }
 }
 
 impl Job {

@@ -1,14 +1,18 @@
 //! The `Link` header that leads from one page of a tag list to the next (RFC 8288).
 
+use alloc::format;
 use alloc::string::String;
 
-use super::url;
+use super::url::{self, UrlParts};
 
 /// The absolute URL of the next page, given the URL just requested and the values of its `Link`
 /// headers; `Ok(None)` when the listing is complete (`registry.md` 6.1).
 ///
 /// A link counts when its `rel` names `next`, or when it has no `rel`. A value without angle
-/// brackets is read as the bare URL. The target is kept byte for byte.
+/// brackets is read as the bare URL. The target is kept byte for byte, but for its origin: a registry
+/// behind a proxy that ends TLS does not know under which scheme and port it is reached, so a link to the
+/// same host under the other scheme is followed where the page came from. It may leave the port out, name
+/// its own scheme's, or name ours; another port is another server (D-26).
 ///
 /// # Errors
 /// [`LinkError`] when there is a next page but it may not be followed.
@@ -19,16 +23,42 @@ pub fn next_page<'a>(
     for value in values {
         if let Some(target) = next_target(value) {
             let next = url::resolve(requested, target).ok_or(LinkError::Unreadable)?;
-            let is_same_origin = url::split(requested)
-                .zip(url::split(&next))
-                .is_some_and(|(a, b)| a.has_origin_of(&b));
-            if !is_same_origin {
-                return Err(LinkError::ForeignOrigin);
+            let (Some(from), Some(to)) = (url::split(requested), url::split(&next)) else {
+                return Err(LinkError::Unreadable);
+            };
+            if from.has_origin_of(&to) {
+                return Ok(Some(next));
             }
-            return Ok(Some(next));
+            return if is_same_host_under_other_scheme(&from, &to) {
+                let scheme = if from.is_https { "https" } else { "http" };
+                let (authority, path, query) = (from.authority, to.path, to.query);
+                Ok(Some(format!("{scheme}://{authority}{path}{query}")))
+            } else {
+                Err(LinkError::ForeignOrigin)
+            };
         }
     }
     Ok(None)
+}
+
+fn is_same_host_under_other_scheme(from: &UrlParts<'_>, to: &UrlParts<'_>) -> bool {
+    if from.is_https == to.is_https {
+        return false;
+    }
+    let (host, port) = split_port(from.authority);
+    let (other_host, other_port) = split_port(to.authority);
+    let own_port = |is_https| if is_https { "443" } else { "80" };
+    let port = port.unwrap_or(own_port(from.is_https));
+    host.eq_ignore_ascii_case(other_host)
+        && other_port.is_none_or(|other| other == port || other == own_port(to.is_https))
+}
+
+/// Host and port of an authority; the brackets of an IPv6 address belong to the host.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, Some(port)),
+        Some(_) | None => (authority, None),
+    }
 }
 
 /// Why a next page is not followed.
@@ -36,7 +66,7 @@ pub fn next_page<'a>(
 pub enum LinkError {
     /// The target is no URL.
     Unreadable,
-    /// The target lies on another scheme, host or port (D-26).
+    /// The target lies on another host or port (D-26).
     ForeignOrigin,
 }
 
@@ -44,7 +74,10 @@ impl core::fmt::Display for LinkError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Unreadable => "the Link header of a page names no readable URL",
-            Self::ForeignOrigin => "the Link header of a page leads to another server",
+            Self::ForeignOrigin => {
+                "the Link header of a page leads to another server, which is not followed; \
+                 api_url must be the address that the registry gives itself in its links"
+            }
         })
     }
 }
@@ -160,7 +193,7 @@ mod tests {
             Err(LinkError::ForeignOrigin)
         );
         assert_eq!(
-            follow("<http://reg.example/x>; rel=next"),
+            follow("<https://reg.example:8443/x>; rel=next"),
             Err(LinkError::ForeignOrigin)
         );
         assert_eq!(follow("</a b>; rel=next"), Err(LinkError::Unreadable));
@@ -170,8 +203,71 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_link_under_the_other_scheme_is_followed_where_the_page_came_from() {
+        const TLS: &str = "https://reg.example/v2/a/tags/list";
+        const TLS_8443: &str = "https://reg.example:8443/v2/a/tags/list";
+        const PLAIN: &str = "http://[::1]:5000/v2/a/tags/list";
+        for (page, target, expected) in [
+            (
+                TLS,
+                "http://reg.example/x?n=1",
+                Some("https://reg.example/x?n=1"),
+            ),
+            (
+                TLS,
+                "http://REG.example:80/x",
+                Some("https://reg.example/x"),
+            ),
+            (
+                TLS,
+                "http://reg.example:443/x",
+                Some("https://reg.example/x"),
+            ),
+            (TLS, "http://reg.example:5000/x", None),
+            (TLS, "http://reg.example.evil/x", None),
+            (TLS, "http://evil@reg.example/x", None),
+            (
+                TLS_8443,
+                "http://reg.example/x",
+                Some("https://reg.example:8443/x"),
+            ),
+            (
+                TLS_8443,
+                "http://reg.example:8443/x",
+                Some("https://reg.example:8443/x"),
+            ),
+            (TLS_8443, "http://reg.example:443/x", None),
+            (TLS_8443, "https://reg.example/x", None),
+            (PLAIN, "https://[::1]/x", Some("http://[::1]:5000/x")),
+            (PLAIN, "https://[::1]:5000/x", Some("http://[::1]:5000/x")),
+            (PLAIN, "https://[::2]/x", None),
+        ] {
+            let link = format!("<{target}>; rel=next");
+            let next = next_page(page, core::iter::once(link.as_str()));
+            assert_eq!(next.ok().flatten().as_deref(), expected, "{page} {target}");
+        }
+    }
+
     proptest! {
         #![proptest_config(config(CASES))]
+
+        #[test]
+        fn no_link_leaves_the_origin_of_its_page(
+            is_https in any::<bool>(),
+            authority in "[a-b]{1,2}(\\.[a-b])?(:(80|443|5000))?",
+            target in "(https?:)?(//)?[a-b@.:/?\\\\]{0,12}((80|443|5000)/x)?",
+        ) {
+            let scheme = if is_https { "https" } else { "http" };
+            let page = format!("{scheme}://{authority}/v2/a/tags/list");
+            let link = format!("<{target}>; rel=next");
+            if let Ok(Some(next)) = next_page(&page, core::iter::once(link.as_str())) {
+                let is_same = url::split(&page)
+                    .zip(url::split(&next))
+                    .is_some_and(|(page, next)| page.has_origin_of(&next));
+                prop_assert!(is_same, "{page} to {next}");
+            }
+        }
 
         #[test]
         fn no_header_panics(value in "[<>;,=\"\\\\ a-z/?é]{0,60}") {

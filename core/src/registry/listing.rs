@@ -63,6 +63,11 @@ impl Listing {
         self.finished
     }
 
+    /// Notes that the registry called the list unchanged, when asked again at `started`.
+    pub(super) fn confirm(&mut self, started: Now, finished: Now) {
+        (self.started, self.finished) = (started, finished);
+    }
+
     /// Bytes held by the names.
     pub fn footprint(&self) -> usize {
         self.packed.len() + size_of::<Self>()
@@ -136,6 +141,17 @@ impl ListingBuilder {
             started: self.started,
             finished,
         }
+    }
+
+    /// How many names were read, refused and repeated ones included.
+    pub fn n_names(&self) -> u32 {
+        self.n_tags + self.n_refused
+    }
+
+    /// Forgets what was read.
+    pub(super) fn clear(&mut self) {
+        self.packed.clear();
+        (self.n_tags, self.n_refused) = (0, 0);
     }
 
     /// When the listing was started.

@@ -3,12 +3,14 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 
 use super::base64;
-use super::digest::is_digest;
+use super::digest::{ManifestDigest, is_digest};
 use super::platform::PlatformKeySet;
 use crate::rfc3339;
 use crate::time::UnixTime;
@@ -40,7 +42,12 @@ pub(crate) enum Document {
     /// Several images.
     Index(Vec<Child>),
     /// Signed schema 1: the config is part of it.
-    Schema1(ImageConfig),
+    Schema1 {
+        /// What `history` says about the image.
+        config: ImageConfig,
+        /// The digest that registries know it by: of what was signed, not of the whole body (D-12).
+        digest: ManifestDigest,
+    },
 }
 
 /// One image of an index that is worth looking at: attestations are left out (D-06).
@@ -60,32 +67,63 @@ impl Child {
     }
 }
 
+/// Most entries of a list in a manifest that are looked at. An entry of three bytes becomes one of a
+/// hundred here, so a body's length is no bound on memory.
+const ENTRIES_MAX: usize = 10_000;
+
 #[derive(Deserialize)]
 struct Body {
     #[serde(rename = "mediaType")]
     media_type: Option<String>,
-    manifests: Option<Vec<Descriptor>>,
+    manifests: Option<Entries<Descriptor>>,
     config: Option<Descriptor>,
     layers: Option<IgnoredAny>,
-    signatures: Option<Vec<Signature>>,
-    history: Option<Vec<History>>,
+    signatures: Option<Entries<Signature>>,
+    history: Option<Entries<History>>,
 }
 
 #[derive(Deserialize)]
 struct Descriptor {
-    #[serde(default)]
-    digest: String,
+    digest: Option<String>,
     platform: Option<DescriptorPlatform>,
     annotations: Option<Annotations>,
 }
 
 #[derive(Deserialize)]
 struct DescriptorPlatform {
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    architecture: String,
+    os: Option<String>,
+    architecture: Option<String>,
     variant: Option<String>,
+}
+
+/// A list that is refused when it is too long.
+struct Entries<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(EntriesVisitor(PhantomData))
+    }
+}
+
+struct EntriesVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
+    type Value = Entries<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = seq.next_element()? {
+            if entries.len() == ENTRIES_MAX {
+                return Err(A::Error::custom("too long"));
+            }
+            entries.push(entry);
+        }
+        Ok(Entries(entries))
+    }
 }
 
 #[derive(Deserialize)]
@@ -118,8 +156,9 @@ enum Kind {
 /// # Errors
 /// A sentence about what is wrong with it; it stays wrong however often it is fetched.
 pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Document, Box<str>> {
-    let document: Body = serde_json::from_slice(body)
-        .map_err(|_| "the manifest is no JSON of the expected shape")?;
+    let document: Body = serde_json::from_slice(body).map_err(
+        |_| "the manifest is no JSON of the expected shape, or a list in it is too long",
+    )?;
     let (kind, own_type) = kind_of(content_type, &document)?;
     if let Some((own_type, is_required)) = own_type {
         let is_right = document
@@ -186,7 +225,8 @@ fn read_image(document: Body) -> Result<Document, Box<str>> {
     }
     let config = document
         .config
-        .map_or(String::new(), |config| config.digest);
+        .and_then(|config| config.digest)
+        .unwrap_or_default();
     if is_digest(&config) {
         Ok(Document::Image { config })
     } else {
@@ -198,15 +238,14 @@ fn read_index(document: Body) -> Result<Document, Box<str>> {
     if document.config.is_some() || document.layers.is_some() {
         return Err("the index is an index and an image at once".into());
     }
-    let descriptors = document.manifests.unwrap_or_default();
+    let descriptors = document.manifests.map_or_else(Vec::new, |list| list.0);
     if descriptors.is_empty() {
         return Err("empty manifestlist or index not supported".into());
     }
     let mut children = Vec::new();
     for descriptor in descriptors {
-        if !is_digest(&descriptor.digest) {
-            return Err("the index names a manifest without a valid digest".into());
-        }
+        let digest = descriptor.digest.filter(|digest| is_digest(digest));
+        let digest = digest.ok_or("the index names a manifest without a valid digest")?;
         let is_attestation = descriptor
             .annotations
             .and_then(|annotations| annotations.reference_type)
@@ -218,13 +257,13 @@ fn read_index(document: Body) -> Result<Document, Box<str>> {
             .platform
             .map_or_else(Default::default, |platform| {
                 (
-                    platform.os,
-                    platform.architecture,
+                    platform.os.unwrap_or_default(),
+                    platform.architecture.unwrap_or_default(),
                     platform.variant.unwrap_or_default(),
                 )
             });
         children.push(Child {
-            digest: descriptor.digest,
+            digest,
             os,
             arch,
             variant,
@@ -243,7 +282,7 @@ fn read_schema_1(document: &Body, body: &[u8]) -> Result<Document, Box<str>> {
         #[serde(rename = "formatTail")]
         format_tail: String,
     }
-    let signatures = document.signatures.as_deref().unwrap_or_default();
+    let signatures = document.signatures.as_ref().map_or(&[][..], |list| &list.0);
     let mut signed: Option<Protected> = None;
     for signature in signatures {
         let protected: Protected = base64::decode(&signature.protected)
@@ -258,16 +297,21 @@ fn read_schema_1(document: &Body, body: &[u8]) -> Result<Document, Box<str>> {
         }
         signed = Some(protected);
     }
-    if signed.is_none() {
-        return Err("the schema 1 manifest is not signed".into());
-    }
-    let history = document.history.as_deref().unwrap_or_default();
+    let signed = signed.ok_or("the schema 1 manifest is not signed")?;
+    let history = document.history.as_ref().map_or(&[][..], |list| &list.0);
     let newest = history
         .first()
         .ok_or("the schema 1 manifest has no history")?;
     let mut config = read_config(newest.v1_compatibility.as_bytes())?;
     config.variant = String::new();
-    Ok(Document::Schema1(config))
+    let head = usize::try_from(signed.format_length)
+        .ok()
+        .and_then(|length| body.get(..length))
+        .unwrap_or_default();
+    let mut payload = head.to_vec();
+    payload.extend(base64::decode(&signed.format_tail).unwrap_or_default());
+    let digest = ManifestDigest::of(&payload);
+    Ok(Document::Schema1 { config, digest })
 }
 
 /// What a config says about its image.

@@ -13,6 +13,7 @@ pub mod backoff;
 pub mod base64;
 pub mod budget;
 pub mod challenge;
+mod condition;
 pub mod conf;
 mod conf_yaml;
 mod credentials;
@@ -29,6 +30,8 @@ pub mod login;
 pub mod manifest;
 pub mod observation;
 pub mod outcome;
+mod paging;
+pub mod ping;
 pub mod platform;
 mod progress;
 pub mod reply;
@@ -42,7 +45,6 @@ pub mod url;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::format;
 use core::time::Duration;
 
 pub use endpoint::{Endpoint, EndpointError, EndpointId, EndpointTable};
@@ -292,11 +294,12 @@ impl Registry {
         let tags_max = self.settings.tags_max;
         let repository = self.repository_mut(id);
         repository.started = Some(now.mono);
-        let name = repository.key.name.clone();
-        let api_url = &self.endpoints[self.repositories[&id].key.endpoint].api_url;
-        let url = url::join_api(api_url, &format!("/v2/{name}/tags/list"));
+        let validator = repository.validator.as_ref();
         let task = ListingTask {
-            url,
+            is_conditional: validator.is_some_and(|validator| validator.is_good(now.mono)),
+            has_condition: false,
+            pinged_for: None,
+            url: self.listing_url(id),
             seen: BTreeSet::new(),
             builder: ListingBuilder::new(now, tags_max),
         };

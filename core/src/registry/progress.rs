@@ -2,21 +2,23 @@
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
 
 use super::attempt::throttled_refusal;
 use super::digest::ManifestDigest;
 use super::endpoint::EndpointId;
 use super::exchange::stalled_refusal;
-use super::facts::{FactsKey, tag_set};
-use super::inspection::{InspectionStep, TagFacts};
+use super::facts::FactsKey;
+use super::inspection::{Inspection, InspectionStep, TagFacts};
 use super::job::{Hop, Job, JobId, Phase, Stage, Task};
 use super::observation::Observation;
 use super::outcome::{LookupFailure, LookupFailureKind as Kind, RegistryOutcome};
 use super::reply::{Refusal, Reply, judge, judge_status};
-use super::{Registry, link, token, url};
+use super::{Registry, token, url};
 use crate::http::{HttpOutcome, HttpResponse, Method};
-use crate::keyed::fingerprint;
 
+/// What stands for the words of a server that a redirect led to.
+const FOREIGN_WORDS: &[u8] = b"not shown, it came from the server that a redirect led to";
 /// Most redirects of one exchange.
 const HOPS_MAX: u8 = 10;
 
@@ -84,16 +86,53 @@ impl Registry {
         if !self.jobs.contains_key(&id) {
             return;
         }
+        let Some(mut outcome) = self.take_ping(id, outcome) else {
+            return;
+        };
+        if self.is_missing_list(id, &outcome)
+            && let HttpOutcome::Response(response) = &outcome
+        {
+            self.fail_or_ping(id, judge_status(response), &response.body);
+            return;
+        }
         let is_token = matches!(self.jobs[&id].task, Task::Token(_));
+        if let HttpOutcome::Response(response) = &mut outcome
+            && response.status >= 400
+            && !is_token
+            && !self.is_at_own_origin(id)
+        {
+            // Stores repeat what was signed, and how, in their words about a signature that they refuse.
+            response.body = FOREIGN_WORDS.into();
+        }
+        if let HttpOutcome::Response(response) = &outcome
+            && matches!(response.status, 405 | 501)
+            && self.is_asking_by_head(id)
+        {
+            let repository = self.jobs[&id].repository;
+            self.repository_mut(repository).is_head_in_vain = true;
+            self.begin_stage(id, Stage::Tag);
+            return;
+        }
         match judge(outcome) {
             Reply::Found(response) => self.on_found(id, &response),
             Reply::Moved(place) => self.on_moved(id, &place),
+            Reply::Unchanged(response) => self.on_unchanged(id, &response),
             Reply::Challenged(response) if is_token => {
                 self.on_refused(id, &judge_status(&response));
             }
             Reply::Challenged(response) => self.on_challenged(id, &response),
             Reply::Refused(refusal) => self.on_refused(id, &refusal),
         }
+    }
+
+    fn is_missing_list(&self, id: JobId, outcome: &HttpOutcome) -> bool {
+        matches!(outcome, HttpOutcome::Response(response) if matches!(response.status, 404 | 410))
+            && matches!(self.jobs[&id].task, Task::Listing(_))
+            && self.is_at_own_origin(id)
+    }
+
+    fn is_asking_by_head(&self, id: JobId) -> bool {
+        matches!(&self.jobs[&id].task, Task::Facts(task) if matches!(task.stage, Stage::Head))
     }
 
     fn on_found(&mut self, id: JobId, response: &HttpResponse) {
@@ -120,87 +159,19 @@ impl Registry {
         }
     }
 
-    fn on_page(&mut self, id: JobId, response: &HttpResponse) {
-        let pages_max = self.settings.pages_max as usize;
-        let job = self.job_mut(id);
-        let requested = job.hop.as_ref().map(|hop| hop.url.clone());
-        let Task::Listing(task) = &mut job.task else {
-            return;
-        };
-        let requested = requested.unwrap_or_else(|| task.url.clone());
-        if let Err(error) = task.builder.read_page(&response.body) {
-            let kind = match error {
-                super::listing::PageError::Malformed => Kind::Malformed,
-                super::listing::PageError::TooManyTags(_) => Kind::Overflow,
-            };
-            self.fail(id, &Refusal::lasting(kind, error.to_string()));
-            return;
-        }
-        task.seen.insert(fingerprint(task.url.as_bytes()));
-        match link::next_page(&requested, response.headers_named("link")) {
-            Err(error) => self.fail(id, &Refusal::lasting(Kind::Malformed, error.to_string())),
-            Ok(None) => self.finish_listing(id),
-            Ok(Some(next)) => {
-                let is_known = task.seen.contains(&fingerprint(next.as_bytes()));
-                let n_pages = task.seen.len();
-                task.url = next;
-                if is_known {
-                    let detail = "its pages lead back to a page that was read already";
-                    self.fail(id, &Refusal::lasting(Kind::Malformed, detail));
-                } else if n_pages >= pages_max {
-                    let detail = format!("its tag list has more than {pages_max} pages");
-                    self.fail(id, &Refusal::lasting(Kind::Overflow, detail));
-                } else {
-                    self.job_mut(id).begin_exchange();
-                    self.enqueue_begun(id);
-                }
-            }
-        }
-    }
-
-    fn finish_listing(&mut self, id: JobId) {
-        let now = self.now;
-        let job = self.jobs.remove(&id).expect("the lookup is under way");
-        let Task::Listing(task) = job.task else {
-            return;
-        };
-        let listing = task.builder.finish(now);
-        let repository = self.repository_mut(job.repository);
-        let changed = repository.fingerprint != Some(listing.fingerprint());
-        repository.fingerprint = Some(listing.fingerprint());
-        repository.failure = None;
-        repository.listing_job = None;
-        let waiters = core::mem::take(&mut repository.waiters);
-        if changed && self.facts.has_any(job.repository) {
-            let tags = tag_set(listing.tags());
-            self.facts
-                .retain_tags(job.repository, |tag| tags.contains(tag));
-        }
-        self.keep_listing(job.repository, listing);
-        self.outcomes.push_back(RegistryOutcome::ListingFinished {
-            repository: job.repository,
-            changed,
-            result: Ok(()),
-            waiters,
-        });
-    }
-
     fn on_document(&mut self, id: JobId, response: &HttpResponse) {
         let job = self.job_mut(id);
         let Task::Facts(task) = &mut job.task else {
             return;
         };
         let content_type = response.header("content-type");
+        let claimed = response
+            .header("docker-content-digest")
+            .and_then(ManifestDigest::parse);
         let key = task.key.clone();
         let step = match &task.stage {
             Stage::Head => {
-                let digest = response
-                    .header("docker-content-digest")
-                    .and_then(ManifestDigest::parse);
-                match digest.and_then(|digest| self.known_facts(&key, digest)) {
-                    Some(facts) => self.finish_facts(id, &key, Ok(facts)),
-                    None => self.ask_by_get(id),
-                }
+                self.on_head(id, &key, claimed);
                 return;
             }
             Stage::Tag => {
@@ -209,17 +180,29 @@ impl Registry {
                     self.finish_facts(id, &key, Ok(facts));
                     return;
                 }
+                if self.is_following(id, &key, digest) {
+                    return;
+                }
                 let Task::Facts(task) = &mut self.job_mut(id).task else {
                     return;
                 };
-                task.inspection.on_manifest(content_type, &response.body)
+                let step = task.inspection.on_manifest(content_type, &response.body);
+                if claimed.is_some_and(|claimed| !task.inspection.is_rightly_claimed(claimed)) {
+                    // What was damaged on the way must not be taken for what the tag means (D-22).
+                    task.inspection = Inspection::new(key.kind, key.platforms.clone());
+                    InspectionStep::Corrupt
+                } else {
+                    task.leads = Some(digest);
+                    self.facts.lead(&key, digest, id);
+                    step
+                }
             }
             Stage::Manifest(_) => task.inspection.on_manifest(content_type, &response.body),
             Stage::Config(_) => task.inspection.on_config(&response.body),
         };
         let next = match step {
             InspectionStep::Done(facts) => {
-                self.facts.learn(key.kind, &key.platforms, &facts);
+                self.facts.learn(&key, &facts);
                 self.finish_facts(id, &key, Ok(facts));
                 return;
             }
@@ -239,9 +222,27 @@ impl Registry {
         self.begin_stage(id, next);
     }
 
-    /// The server does not tell the digest alone: the manifest is asked for.
-    fn ask_by_get(&mut self, id: JobId) {
-        self.begin_stage(id, Stage::Tag);
+    /// The digest alone was asked for: what is known of it is the answer, else the manifest is asked for.
+    fn on_head(&mut self, id: JobId, key: &FactsKey, claimed: Option<ManifestDigest>) {
+        let Some(digest) = claimed else {
+            self.repository_mut(key.repository).is_head_in_vain = true;
+            self.begin_stage(id, Stage::Tag);
+            return;
+        };
+        if let Some(facts) = self.known_facts(key, digest) {
+            self.finish_facts(id, key, Ok(facts));
+        } else if !self.is_following(id, key, digest) {
+            self.begin_stage(id, Stage::Tag);
+        }
+    }
+
+    /// True when another lookup reads the same content already: its documents are fetched once.
+    fn is_following(&mut self, id: JobId, key: &FactsKey, digest: ManifestDigest) -> bool {
+        let is_following = self.facts.can_follow(key, digest, id);
+        if is_following {
+            self.job_mut(id).phase = Phase::Following;
+        }
+        is_following
     }
 
     fn begin_stage(&mut self, id: JobId, stage: Stage) {
@@ -257,7 +258,7 @@ impl Registry {
     fn known_facts(&mut self, key: &FactsKey, digest: ManifestDigest) -> Option<TagFacts> {
         let kept = self.facts.find(key).and_then(|entry| entry.kept.clone());
         kept.filter(|facts| facts.digest() == digest)
-            .or_else(|| self.facts.known(digest, key.kind, &key.platforms))
+            .or_else(|| self.facts.known(key, digest))
     }
 
     pub(super) fn finish_facts(
@@ -266,7 +267,17 @@ impl Registry {
         key: &FactsKey,
         result: Result<TagFacts, LookupFailure>,
     ) {
+        let followers = self.take_followers(id, key);
         self.jobs.remove(&id);
+        for follower in followers {
+            if let Ok(facts) = &result
+                && let Some(job) = self.jobs.get(&follower)
+                && let Task::Facts(task) = &job.task
+            {
+                let own = task.key.clone();
+                self.finish_facts(follower, &own, Ok(facts.clone()));
+            }
+        }
         let Some(waiters) = self.facts.finish(key, &result) else {
             return;
         };
@@ -277,6 +288,15 @@ impl Registry {
             result,
             waiters,
         });
+    }
+
+    /// Who waits for what a lookup finds in the content that it reads.
+    pub(super) fn take_followers(&mut self, id: JobId, key: &FactsKey) -> Vec<JobId> {
+        let leads = match self.jobs.get(&id).map(|job| &job.task) {
+            Some(Task::Facts(task)) => task.leads,
+            Some(Task::Listing(_) | Task::Token(_)) | None => None,
+        };
+        leads.map_or_else(Vec::new, |digest| self.facts.end_walk(key, digest, id))
     }
 
     fn on_moved(&mut self, id: JobId, place: &str) {
@@ -324,15 +344,23 @@ impl Registry {
         }
     }
 
-    fn on_refused(&mut self, id: JobId, refusal: &Refusal) {
+    pub(super) fn on_refused(&mut self, id: JobId, refusal: &Refusal) {
         let job = self.job_mut(id);
         let repository = job.repository;
         match &mut job.task {
             Task::Facts(task) if matches!(task.stage, Stage::Head) => {
-                // Some servers know no HEAD; what they say to a GET is what counts.
-                if matches!(refusal.kind, Kind::Malformed | Kind::Missing) {
-                    self.ask_by_get(id);
-                    return;
+                // Some servers know no HEAD, and say so in many ways; what they say to a GET is what counts.
+                match refusal.kind {
+                    Kind::Malformed | Kind::Missing => {
+                        self.begin_stage(id, Stage::Tag);
+                        return;
+                    }
+                    Kind::Transient | Kind::Unreachable => task.stage = Stage::Tag,
+                    Kind::Throttled
+                    | Kind::Denied
+                    | Kind::Credential
+                    | Kind::Overflow
+                    | Kind::Stalled => {}
                 }
             }
             Task::Token(task) if task.is_refresh && !refusal.is_retryable => {

@@ -26,6 +26,8 @@ pub enum Reply {
     Found(HttpResponse),
     /// 301, 302, 303, 307, 308 with a place to go.
     Moved(String),
+    /// 304: what was asked for on a condition has not changed.
+    Unchanged(HttpResponse),
     /// 401: show who you are.
     Challenged(HttpResponse),
     /// Anything else.
@@ -74,6 +76,7 @@ pub fn judge(outcome: HttpOutcome) -> Reply {
                 "the server redirects to nowhere",
             )),
         },
+        304 => Reply::Unchanged(response),
         401 => Reply::Challenged(response),
         _ => Reply::Refused(judge_status(&response)),
     }

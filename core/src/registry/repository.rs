@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::challenge::Challenge;
+use super::condition::Validator;
 use super::endpoint::EndpointId;
 use super::job::JobId;
 use super::listing::Listing;
@@ -38,6 +39,10 @@ pub(super) struct Repository {
     pub(super) listing: Option<Box<Listing>>,
     /// Of the last complete listing, also when it is no longer kept.
     pub(super) fingerprint: Option<u64>,
+    /// What the next listing may be conditioned on; only of use while the listing is kept.
+    pub(super) validator: Option<Box<Validator>>,
+    /// Servers that do not tell the digest alone are not asked to.
+    pub(super) is_head_in_vain: bool,
     /// Place of the listing in the order of use.
     pub(super) used: u64,
     /// When the last listing was started.
@@ -94,6 +99,8 @@ impl Repository {
             n_users: 0,
             listing: None,
             fingerprint: None,
+            validator: None,
+            is_head_in_vain: false,
             used: 0,
             started: None,
             failure: None,
@@ -142,6 +149,7 @@ impl Repository {
         2 * self.key.name.len()
             + self.waiters.capacity() * size_of::<WaiterId>()
             + self.token_waiters.capacity() * size_of::<JobId>()
+            + self.validator.as_deref().map_or(0, Validator::footprint)
             + self.token.as_ref().map_or(0, |token| {
                 token.token.reveal().len() + size_of::<RepositoryToken>()
             })

@@ -152,11 +152,16 @@ impl Registry {
             key: key.clone(),
             stage: Stage::Tag,
             inspection: Inspection::new(key.kind, key.platforms.clone()),
+            leads: None,
         };
         let job = self.add_job(Job::new(key.repository, Task::Facts(Box::new(task))));
         let has_kept = self.facts.begin(key, job, self.now.mono);
         // The digest alone is worth asking for when there is something that it can confirm.
-        if has_kept && let Task::Facts(task) = &mut self.job_mut(job).task {
+        let is_head_in_vain = self.repositories[&key.repository].is_head_in_vain;
+        if has_kept
+            && !is_head_in_vain
+            && let Task::Facts(task) = &mut self.job_mut(job).task
+        {
             task.stage = Stage::Head;
         }
         if listing::is_tag(key.tag.as_bytes()) {

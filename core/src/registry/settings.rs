@@ -63,9 +63,9 @@ pub struct RegistrySettings {
     pub revalidations_max: u32,
     /// Longest page of tags.
     pub page_bytes_max: usize,
-    /// Longest manifest.
+    /// Longest manifest (D-22).
     pub manifest_bytes_max: usize,
-    /// Longest config blob.
+    /// Longest config blob (D-22).
     pub config_bytes_max: usize,
     /// Longest answer of a token server.
     pub token_bytes_max: usize,
@@ -98,7 +98,7 @@ impl Default for RegistrySettings {
             revalidations_max: 200,
             page_bytes_max: 16 << 20,
             manifest_bytes_max: 4 << 20,
-            config_bytes_max: 4 << 20,
+            config_bytes_max: 8 << 20,
             token_bytes_max: 64 << 10,
         }
     }

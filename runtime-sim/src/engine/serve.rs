@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use image_updater_core::effect::{ClusterEffect, Effect};
-use image_updater_core::http::{HttpOutcome, HttpRequest, TransportFailure, TransportKind};
+use image_updater_core::http::{
+    HttpOutcome, HttpRequest, ShownUrl, TransportFailure, TransportKind,
+};
 use image_updater_core::id::OpId;
 use image_updater_core::input::{
     ClusterInput, CredentialOutcome, Input, PatchOutcome, ReadOutcome,
@@ -224,7 +226,8 @@ impl Engine {
 fn brief(effect: &Effect) -> String {
     match effect {
         Effect::Http(op, request) => {
-            format!("{} http {} {}", op.0, request.method.as_str(), request.url)
+            let url = ShownUrl(&request.url);
+            format!("{} http {} {url}", op.0, request.method.as_str())
         }
         Effect::ReadCredential(op, source) => format!("{} credential {source:?}", op.0),
         Effect::Cluster(op, ClusterEffect::Patch(patch)) => {

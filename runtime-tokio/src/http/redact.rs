@@ -3,21 +3,11 @@
 //! User info is never shown, and of a query only that there is one: token servers and signed
 //! redirects carry credentials there.
 
+use image_updater_core::http::ShownUrl;
+
 /// `url` without user info and without its query.
 pub fn redact_url(url: &str) -> String {
-    let (scheme, rest) = match url.find("://") {
-        Some(at) => url.split_at(at + 3),
-        None => ("", url),
-    };
-    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(authority_end);
-    let host = authority
-        .rfind('@')
-        .map_or(authority, |at| &authority[at + 1..]);
-    let path_end = tail.find(['?', '#']).unwrap_or(tail.len());
-    let (path, query) = tail.split_at(path_end);
-    let hidden = if query.len() > 1 { "?…" } else { "" };
-    format!("{scheme}{host}{path}{hidden}")
+    ShownUrl(url).to_string()
 }
 
 /// `text` on one line of at most `chars_max` characters, with every URL in it redacted.

@@ -10,6 +10,7 @@ mod cli;
 mod harness;
 mod image;
 mod metrics;
+mod ping;
 mod registry;
 mod schedule;
 mod update;
@@ -30,6 +31,7 @@ pub fn runner(file: &str, group: &str) -> Option<Runner> {
         schedule::runner,
         metrics::runner,
         registry::runner,
+        ping::runner,
         cli::runner,
     ];
     rooms.iter().find_map(|room| room(file, group))

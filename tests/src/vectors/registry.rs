@@ -472,7 +472,9 @@ fn retry_policy(case: &Case<'_>) -> Verdict {
         match judge(outcome) {
             Reply::Found(_) => break true,
             Reply::Refused(refusal) if refusal.is_retryable && attempts < attempts_max => {}
-            Reply::Refused(_) | Reply::Challenged(_) | Reply::Moved(_) => break false,
+            Reply::Refused(_) | Reply::Challenged(_) | Reply::Unchanged(_) | Reply::Moved(_) => {
+                break false;
+            }
         }
     };
     let got = json!({

@@ -154,6 +154,105 @@ fn a_listing_that_comes_after_the_run_gave_up_still_decides() {
 }
 
 #[test]
+fn each_follower_gives_up_at_its_own_deadline() {
+    let mut settings = World::settings();
+    settings.run_deadline = Duration::from_secs(20);
+    let mut world = World::new(settings);
+    slow(&mut world, "r.test", 50);
+    fill(&mut world, 1);
+    world.run_for(Duration::from_secs(15));
+    world.apply(&AppSpec::helm(NAMESPACE, "late").image(WEB, "1.0.0"));
+    let given_up = |world: &World| -> Vec<String> {
+        let late = world.events.iter().filter_map(|event| {
+            let Event::CheckFinished { key, end, .. } = event else {
+                return None;
+            };
+            (end.as_str() == "deadline-exceeded").then(|| key.name.to_string())
+        });
+        late.collect()
+    };
+    world.run_for(Duration::from_secs(4));
+    assert!(given_up(&world).is_empty());
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(
+        given_up(&world),
+        ["web-0"],
+        "the one that came later waits on"
+    );
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(given_up(&world), ["web-0", "late"]);
+    assert_eq!(
+        world.listings("r.test"),
+        1,
+        "the lookup went on without them"
+    );
+    world.run_for(Duration::from_secs(20));
+    assert_eq!((world.written("web-0"), world.written("late")), (1, 1));
+}
+
+#[test]
+fn a_follower_that_is_deleted_disturbs_nobody() {
+    for gone in ["web-0", "web-2", "web-4"] {
+        let mut world = World::plain();
+        slow(&mut world, "r.test", 30);
+        fill(&mut world, 5);
+        world.run_for(Duration::from_secs(5));
+        world.delete(gone);
+        world.run_for(Duration::from_secs(40));
+        for n in 0..5 {
+            let name = format!("web-{n}");
+            let expected = usize::from(name != gone);
+            assert_eq!(world.written(&name), expected, "{name} without {gone}");
+        }
+        assert_eq!(world.listings("r.test"), 1, "without {gone}");
+    }
+}
+
+#[test]
+fn fifty_followers_are_told_what_the_leader_is_told() {
+    let torn = RegistryFault::Body(b"{\"tags\":[\"1.0".to_vec());
+    for fault in [
+        torn,
+        RegistryFault::Status(403, Vec::new()),
+        RegistryFault::Status(404, Vec::new()),
+    ] {
+        let mut world = World::plain();
+        world
+            .registry_faults
+            .insert("r.test".to_owned(), fault.clone());
+        fill(&mut world, 50);
+        world.run_for(Duration::from_secs(5));
+        assert_eq!(world.listings("r.test"), 1, "{fault:?}");
+        let told = world.codes("web-0");
+        assert_eq!(told, ["listing-failed"], "{fault:?}");
+        for n in 1..50 {
+            assert_eq!(world.codes(&format!("web-{n}")), told, "{fault:?}");
+        }
+    }
+}
+
+#[test]
+fn a_list_that_breaks_off_at_its_second_page_decides_nothing_for_anybody() {
+    let mut world = World::plain();
+    world.registry("r.test").page_tags_max = 1;
+    fill(&mut world, 50);
+    while world.requests.len() < 2 {
+        world.step_on();
+    }
+    let fault = RegistryFault::Status(404, Vec::new());
+    world.registry_faults.insert("r.test".to_owned(), fault);
+    world.run_for(Duration::from_secs(5));
+    let decided = |event: &Event| matches!(event, Event::Written { .. });
+    assert_eq!(world.count(decided), 0);
+    for n in 0..50 {
+        assert_eq!(world.codes(&format!("web-{n}")), ["listing-failed"]);
+    }
+    world.registry_faults.clear();
+    world.run_for(INTERVAL);
+    assert_eq!(world.count(decided), 50, "the next list is whole");
+}
+
+#[test]
 fn an_endpoint_that_found_no_room_is_used_once_there_is() {
     let mut settings = World::settings();
     settings.registry.inferred_max = 1;

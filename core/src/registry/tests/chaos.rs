@@ -43,7 +43,7 @@ enum Step {
 }
 
 const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","created":"2024-01-01T00:00:00Z"}"#;
-const N_REPLIES: usize = 14;
+const N_REPLIES: usize = 16;
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
@@ -66,7 +66,7 @@ fn reply(kind: usize) -> HttpOutcome {
         "Bearer realm=\"https://auth.io/t\",service=\"s\"",
     );
     let response: HttpResponse = match kind {
-        0 => ok(r#"{"tags":["0","1"]}"#),
+        0 => with(200, &[("etag", "\"x\"")], r#"{"tags":["0","1"]}"#),
         1 => with(200, &[("link", "<?last=1>; rel=next")], r#"{"tags":["2"]}"#),
         2 => with(401, &[bearer], ""),
         3 => with(401, &[("www-authenticate", "Basic realm=\"r\"")], ""),
@@ -79,6 +79,8 @@ fn reply(kind: usize) -> HttpOutcome {
         10 => ok(CONFIG),
         11 => with(200, &[("docker-content-digest", digest.as_str())], ""),
         12 => with(404, &[], ""),
+        13 => with(304, &[], ""),
+        14 => with(501, &[], ""),
         _ => {
             return HttpOutcome::Failed(TransportFailure {
                 kind: TransportKind::Closed,

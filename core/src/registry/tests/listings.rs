@@ -129,21 +129,6 @@ fn pages_that_lead_in_circles_or_away_are_errors() {
 }
 
 #[test]
-fn a_page_that_fails_is_asked_for_again_and_nothing_is_lost() {
-    let mut driver = Driver::new(settings());
-    let app = driver.repository("reg.io", "org/app");
-    driver.want(app, 1);
-    let next = [("link", "<?last=a>; rel=next")];
-    driver.answer("tags/list", with(200, &next, r#"{"tags":["a"]}"#));
-    driver.pass(Duration::from_secs(1));
-    driver.answer("?last=a", with(502, &[], ""));
-    driver.pass(Duration::from_secs(1));
-    driver.answer("?last=a", ok(r#"{"tags":["b"]}"#));
-    assert_eq!(driver.take_listings(), vec![(vec![1], Ok(true))]);
-    assert_eq!(driver.tags(app), ["a", "b"]);
-}
-
-#[test]
 fn bounds_on_tags_and_pages_are_reasons() {
     for (settings, kind) in [
         (

@@ -1,9 +1,13 @@
 //! One rule each: inputs in, effects and outcomes out.
 
 mod chaos;
+mod conditions;
+mod contents;
 mod driver;
 mod facts;
 mod listings;
 mod logins;
+mod pages;
+mod pings;
 mod revalidations;
 mod sickness;
