@@ -24,7 +24,7 @@ pub type Runner = fn(&Case<'_>) -> Verdict;
 ///
 /// Two files may hold groups of one name with different shapes (`duration_parse`), hence the file.
 pub fn runner(file: &str, group: &str) -> Option<Runner> {
-    let rooms: [fn(&str, &str) -> Option<Runner>; 7] = [
+    let rooms: [fn(&str, &str) -> Option<Runner>; 8] = [
         app::runner,
         image::runner,
         update::runner,
