@@ -50,6 +50,7 @@ pub(super) enum Carrier {
 
 /// A connection of HTTP/1.1. It ends when this is dropped.
 pub(super) struct Http1 {
+    pub(super) id: u64,
     pub(super) sender: http1::SendRequest<Body>,
     _ending: oneshot::Sender<Infallible>,
 }
@@ -65,7 +66,7 @@ pub(super) struct Http2 {
 
 impl Http1 {
     /// Begins to speak over `stream`.
-    pub(super) async fn open(stream: BoxStream) -> Result<Self, hyper::Error> {
+    pub(super) async fn open(stream: BoxStream, id: u64) -> Result<Self, hyper::Error> {
         let (sender, connection) = http1::Builder::new()
             .max_header_size(HEAD_BYTES_MAX)
             .handshake(TokioIo::new(stream))
@@ -83,6 +84,7 @@ impl Http1 {
             }
         }));
         Ok(Self {
+            id,
             sender,
             _ending: ending,
         })
@@ -129,7 +131,7 @@ impl Http2 {
 
 impl fmt::Debug for Http1 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Http1")
+        write!(f, "Http1({})", self.id)
     }
 }
 

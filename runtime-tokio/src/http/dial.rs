@@ -100,6 +100,7 @@ pub(super) struct Dialer<'a> {
 impl Dialer<'_> {
     /// Makes a connection that is ready for requests.
     pub(super) async fn dial(self, socket: Socket) -> Result<Carrier, DialError> {
+        let id = socket.id();
         let stream = match self.proxy {
             Some(proxy) => {
                 self.through(proxy, socket)
@@ -114,17 +115,17 @@ impl Dialer<'_> {
         let address = self.target.address();
         let http = |source| DialError::Http { address, source };
         if !self.target.is_tls {
-            return Ok(Carrier::Http1(Http1::open(stream).await.map_err(http)?));
+            return Ok(Carrier::Http1(Http1::open(stream, id).await.map_err(http)?));
         }
         let config = self.trust.client_config().await?;
         let stream = self.encrypt(stream, self.target, config).await?;
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
         let stream: BoxStream = Box::new(stream);
         Ok(if speaks_http2 {
-            let opened = Http2::open(stream, self.line.next_id()).await;
+            let opened = Http2::open(stream, id).await;
             Carrier::Http2(opened.map_err(http)?)
         } else {
-            Carrier::Http1(Http1::open(stream).await.map_err(http)?)
+            Carrier::Http1(Http1::open(stream, id).await.map_err(http)?)
         })
     }
 

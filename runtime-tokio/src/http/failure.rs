@@ -222,6 +222,30 @@ mod tests {
     }
 
     #[test]
+    fn used_up_ports_are_seen_through_every_layer_and_by_their_text_alone() {
+        let errno_99 = || io::Error::from_raw_os_error(99);
+        let connect = |source| DialError::Connect {
+            address: "r.example:443".to_owned(),
+            source,
+        };
+        let proxied = DialError::Proxy {
+            proxy: "http://p:3128".to_owned(),
+            source: Box::new(connect(errno_99())),
+        };
+        let only_text = io::Error::other("dial tcp: Cannot assign requested address");
+        let errors: [&(dyn Error + 'static); 4] = [
+            &connect(errno_99()),
+            &proxied,
+            &io::Error::other(connect(errno_99())),
+            &connect(only_text),
+        ];
+        for error in errors {
+            let failure = classify(error);
+            assert_eq!(failure.kind, TransportKind::NoLocalPort, "{failure:?}");
+        }
+    }
+
+    #[test]
     fn description_is_one_line_without_credentials_or_repetition() {
         let inner = io::Error::other("cannot reach https://user:pass@r.example/v2?sig=1");
         let error = io::Error::new(io::ErrorKind::ConnectionReset, inner);

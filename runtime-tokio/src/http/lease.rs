@@ -1,6 +1,6 @@
 //! What a request holds of a line, each given back when it is dropped.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::connection::Carrier;
@@ -10,24 +10,34 @@ use super::line::Line;
 /// next request. It takes longer only when the server has answered before it read the whole request.
 const SETTLING_TIME_MAX: Duration = Duration::from_millis(100);
 
-/// One socket in the count, from before it is opened until it is closed.
+/// One socket in the count, from before it is opened until it is closed. It does not keep the line: with
+/// the last line that knows a connection, that ends.
 #[derive(Debug)]
 pub(super) struct Socket {
-    line: Arc<Line>,
+    line: Weak<Line>,
+    id: u64,
 }
 
 impl Socket {
-    /// For a socket that has been counted.
-    pub(super) fn new(line: &Arc<Line>) -> Self {
+    /// For a socket that has been counted, of the connection with this number.
+    pub(super) fn new(line: &Arc<Line>, id: u64) -> Self {
         Self {
-            line: Arc::clone(line),
+            line: Arc::downgrade(line),
+            id,
         }
+    }
+
+    /// The number of its connection.
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.line.on_closed();
+        if let Some(line) = self.line.upgrade() {
+            line.on_closed(self.id);
+        }
     }
 }
 

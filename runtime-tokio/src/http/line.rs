@@ -69,7 +69,8 @@ struct Shared {
 /// What the first in line is given. It has been counted; [`Waiting`] gives it back if nobody takes it.
 #[derive(Debug)]
 enum Grant {
-    Dial,
+    /// Leave to open the connection with this number.
+    Dial(u64),
     Kept(Carrier),
 }
 
@@ -111,7 +112,7 @@ impl Line {
             .expect("a line serves everybody who waits in it");
         match grant {
             Grant::Kept(carrier) => Taken::Kept(Lease::new(self, carrier, true)),
-            Grant::Dial => Taken::Dial(Dialing::new(self), Socket::new(self)),
+            Grant::Dial(id) => Taken::Dial(Dialing::new(self), Socket::new(self, id)),
         }
     }
 
@@ -183,19 +184,13 @@ impl Line {
         self.serve(&mut state);
     }
 
-    /// A socket was closed.
-    pub(super) fn on_closed(&self) {
+    /// The socket of connection `id` was closed.
+    pub(super) fn on_closed(&self, id: u64) {
         let mut state = self.lock();
         state.n_sockets -= 1;
-        state.forget_closed();
+        state.idle.retain(|idle| idle.connection.id != id);
+        state.shared.retain(|shared| shared.connection.id != id);
         self.serve(&mut state);
-    }
-
-    /// A number for a connection to be opened.
-    pub(super) fn next_id(&self) -> u64 {
-        let mut state = self.lock();
-        state.n_opened += 1;
-        state.n_opened
     }
 
     /// Closes connections that have been idle since before `since`; returns how many.
@@ -296,7 +291,8 @@ impl Line {
         if may_open && state.n_sockets < self.sockets_max {
             state.n_sockets += 1;
             state.n_connecting += 1;
-            return Some(Grant::Dial);
+            state.n_opened += 1;
+            return Some(Grant::Dial(state.n_opened));
         }
         None
     }
@@ -309,7 +305,7 @@ impl Line {
 impl State {
     fn take_back(&mut self, grant: Grant) {
         match grant {
-            Grant::Dial => {
+            Grant::Dial(_) => {
                 self.n_sockets -= 1;
                 self.n_connecting -= 1;
             }
@@ -358,16 +354,17 @@ impl State {
         waiting.count()
     }
 
+    /// Sums up to the number of sockets: a request whose connection has broken may not know it yet.
     fn sockets(&self) -> Sockets {
         let idle = self.n_idle();
-        let busy = self.n_busy + self.idle.len() + self.shared.len() - idle;
+        let n_others = self.n_sockets.saturating_sub(self.n_connecting + idle);
+        let n_shared_busy = self.idle.len() + self.shared.len() - idle;
+        let busy = n_others.min(self.n_busy + n_shared_busy);
         Sockets {
             connecting: self.n_connecting,
             busy,
             idle,
-            closing: self
-                .n_sockets
-                .saturating_sub(self.n_connecting + busy + idle),
+            closing: n_others - busy,
         }
     }
 }
@@ -395,5 +392,90 @@ impl Drop for Waiting<'_> {
             state.take_back(grant);
             self.line.serve(&mut state);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn plain_connections_are_opened_up_to_the_bound_and_no_further() {
+        let line = line(false, 2);
+        let first = dial(&line).expect("there is room");
+        let _second = dial(&line).expect("there is room");
+        assert!(dial(&line).is_none());
+        assert_eq!(footprint(&line), (2, 2));
+        drop(first);
+        assert!(dial(&line).is_some());
+    }
+
+    #[test]
+    fn place_is_given_up_with_the_socket_and_not_before() {
+        let line = line(false, 1);
+        let (dialing, socket) = dial(&line).expect("there is room");
+        drop(dialing);
+        assert_eq!(footprint(&line), (1, 0));
+        assert!(dial(&line).is_none(), "the socket is not closed yet");
+        drop(socket);
+        assert!(dial(&line).is_some());
+    }
+
+    #[test]
+    fn over_tls_the_first_connection_goes_ahead_and_a_failed_one_holds_up_nobody() {
+        let line = line(true, 3);
+        let first = dial(&line).expect("there is room");
+        let mut others: Vec<_> = (0..4).map(|_| Box::pin(line.take())).collect();
+        for other in &mut others {
+            assert!(other.as_mut().now_or_never().is_none());
+        }
+        drop(first);
+        let taken: Vec<_> = others
+            .iter_mut()
+            .map(|other| other.as_mut().now_or_never())
+            .collect();
+        let n_taken = taken.iter().flatten().count();
+        assert_eq!((n_taken, footprint(&line)), (3, (3, 3)));
+    }
+
+    #[test]
+    fn what_becomes_free_goes_to_the_first_who_still_waits() {
+        let line = line(false, 1);
+        let busy = dial(&line).expect("there is room");
+        let mut waiting: Vec<_> = (0..4).map(|_| Some(Box::pin(line.take()))).collect();
+        for take in waiting.iter_mut().flatten() {
+            assert!(take.now_or_never().is_none());
+        }
+        // One leaves while it waits, one after it was given its place.
+        waiting[0] = None;
+        drop(busy);
+        waiting[1] = None;
+        let mut is_served = |idx: usize| {
+            let take = waiting[idx].as_mut().expect("it still waits");
+            take.now_or_never().is_some()
+        };
+        assert!(!is_served(3), "it is not its turn");
+        assert!(is_served(2));
+        assert!(is_served(3), "the place was given back at once");
+        assert_eq!(footprint(&line), (0, 0));
+    }
+
+    fn line(is_tls: bool, sockets_max: usize) -> Arc<Line> {
+        Arc::new(Line::new(is_tls, sockets_max, 10))
+    }
+
+    fn dial(line: &Arc<Line>) -> Option<(Dialing, Socket)> {
+        match line.take().now_or_never()? {
+            Taken::Dial(dialing, socket) => Some((dialing, socket)),
+            Taken::Kept(_) => panic!("nothing is open"),
+        }
+    }
+
+    /// Sockets, and how many of them are being opened.
+    fn footprint(line: &Line) -> (usize, usize) {
+        let (sockets, _) = line.footprint();
+        (sockets.open(), sockets.connecting)
     }
 }

@@ -100,18 +100,20 @@ impl Pool {
         is_visited
     }
 
-    /// When there is something to tidy next; `None` while it is not known.
-    pub(super) fn next_due(&self, settings: &HttpSettings) -> Option<Instant> {
+    /// When there is something to tidy next, as far as is known at `now`.
+    pub(super) fn next_due(&self, settings: &HttpSettings, now: Instant) -> Instant {
         let state = self.lock();
         let idle_since = state.lines.values().filter_map(|line| line.idle_since());
         let idle_until = idle_since
             .min()
             .and_then(|since| since.checked_add(settings.idle_timeout?));
-        let unused_until = (!state.is_in_use()).then(|| state.used_at + UNUSED_TIME_MAX);
-        [idle_until, unused_until, state.janitor_at]
-            .into_iter()
-            .flatten()
-            .min()
+        let used_at = if state.is_in_use() {
+            now
+        } else {
+            state.used_at
+        };
+        let earlier = [idle_until, state.janitor_at].into_iter().flatten();
+        earlier.fold(used_at + UNUSED_TIME_MAX, Instant::min)
     }
 
     /// True when it has not been used for so long that it is forgotten.

@@ -112,20 +112,18 @@ impl Pools {
             }
             !is_forgotten
         });
-        if pools.is_empty() {
-            return None;
-        }
+        // Without pools there is no next round; the next pool starts the task again.
         let due = pools
             .values()
-            .filter_map(|pool| pool.next_due(&self.settings))
-            .min();
+            .map(|pool| pool.next_due(&self.settings, now))
+            .min()?;
         drop(pools);
         if is_visited {
             tracing::debug!("connections to registries: {}", self.footprint());
         }
         // What becomes idle from now on is due no earlier than an idle time from now.
         let idle_timeout = self.settings.idle_timeout.unwrap_or(Duration::MAX);
-        let ahead = due.map_or(idle_timeout, |due| due.saturating_duration_since(now));
+        let ahead = due.saturating_duration_since(now);
         Some(ahead.min(idle_timeout).max(ROUND_TIME_MIN))
     }
 
