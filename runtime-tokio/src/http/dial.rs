@@ -179,7 +179,7 @@ impl Dialer<'_> {
                 Ok(Err(error)) => Some(error),
                 Err(_passed) => None,
             };
-            failure = more_telling(failure, (address.ip(), result));
+            failure = Some(more_telling(failure, (address.ip(), result)));
         }
         let source = match failure {
             Some((_, Some(error))) => error,
@@ -230,10 +230,10 @@ type Failure = (IpAddr, Option<io::Error>);
 
 /// Which of two failures is reported: where a machine has no IPv6, an attempt over it fails with just
 /// the error that means that ports are used up (D-52), so IPv4 has the say. Else the last one.
-fn more_telling(earlier: Option<Failure>, later: Failure) -> Option<Failure> {
+fn more_telling(earlier: Option<Failure>, later: Failure) -> Failure {
     match earlier {
-        Some(earlier) if earlier.0.is_ipv4() && later.0.is_ipv6() => Some(earlier),
-        Some(_) | None => Some(later),
+        Some(earlier) if earlier.0.is_ipv4() && later.0.is_ipv6() => earlier,
+        Some(_) | None => later,
     }
 }
 
@@ -276,7 +276,7 @@ mod tests {
         let v6: IpAddr = "fd00::1".parse().expect("an address");
         let check = |attempts: [(IpAddr, io::ErrorKind); 2], expected: io::ErrorKind| {
             let told = attempts.into_iter().fold(None, |earlier, (address, kind)| {
-                more_telling(earlier, (address, Some(kind.into())))
+                Some(more_telling(earlier, (address, Some(kind.into()))))
             });
             let kind = told.and_then(|(_, error)| error).map(|error| error.kind());
             assert_eq!(kind, Some(expected));

@@ -28,7 +28,7 @@ const ROUND_TIME_MIN: Duration = Duration::from_millis(10);
 pub(super) struct Pools {
     pub(super) settings: HttpSettings,
     roots: Arc<RootCertStore>,
-    pools: Mutex<BTreeMap<PoolKey, Arc<Pool>>>,
+    by_key: Mutex<BTreeMap<PoolKey, Arc<Pool>>>,
     /// Tells the task that there is something to tidy, or that it is over.
     changed: Arc<Notify>,
 }
@@ -39,7 +39,7 @@ impl Pools {
         Self {
             settings,
             roots: Arc::new(roots),
-            pools: Mutex::default(),
+            by_key: Mutex::default(),
             changed: Arc::default(),
         }
     }
@@ -128,7 +128,7 @@ impl Pools {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PoolKey, Arc<Pool>>> {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
