@@ -1,5 +1,6 @@
 //! What the system knows of sockets and memory, read from `/proc`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::ops::AddAssign;
 
@@ -22,7 +23,13 @@ impl SystemSockets {
     pub fn to(port: u16) -> Self {
         let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
         let mut counted = Self::default();
+        // The table is read in pieces: while others come and go, a connection may be listed twice.
+        let mut seen = BTreeSet::new();
         for line in table.lines().skip(1) {
+            let ends: Vec<&str> = line.split_ascii_whitespace().skip(1).take(2).collect();
+            if !seen.insert(ends) {
+                continue;
+            }
             counted += Self::of_line(line, port).unwrap_or_default();
         }
         counted
