@@ -11,7 +11,7 @@ use image_updater_core::registry::{EndpointSettings, RegistrySettings, conf};
 use image_updater_core::schedule::{self, Concurrency, ScheduleSettings};
 
 use crate::args::{Mode, RegistryVariables, RunSettings, Schedule};
-use crate::http::HttpSettings;
+use crate::http::{HttpSettings, Proxies};
 use crate::kube::WatchScope;
 use crate::version;
 
@@ -75,7 +75,7 @@ pub fn resolve(
     };
     Ok(Resolved {
         config,
-        http: http_settings(variables),
+        http: http_settings(variables, &mut warnings),
         scope,
         warnings,
     })
@@ -134,18 +134,24 @@ pub(crate) fn registry_settings(
     }
 }
 
-/// The settings of the registry client.
-pub(crate) fn http_settings(variables: &RegistryVariables) -> HttpSettings {
+/// The settings of the registry client; a proxy that cannot be used is a warning.
+pub(crate) fn http_settings(
+    variables: &RegistryVariables,
+    warnings: &mut Vec<String>,
+) -> HttpSettings {
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let idle = variables
-        .idle_connections_per_host_max
-        .min(variables.idle_connections_max);
+    let unless_zero = |time: Duration| Some(time).filter(|time| !time.is_zero());
+    let (proxies, complaints) = Proxies::of_process();
+    warnings.extend(complaints);
     HttpSettings {
         response_header_timeout: variables.response_header_timeout,
         tls_handshake_timeout: variables.tls_handshake_timeout,
-        idle_timeout: Some(variables.idle_connection_timeout).filter(|timeout| !timeout.is_zero()),
+        idle_timeout: unless_zero(variables.idle_connection_timeout),
         connections_per_host_max: count(variables.connections_per_host_max),
-        idle_per_host_max: count(idle),
+        idle_per_host_max: count(variables.idle_connections_per_host_max),
+        idle_max: count(variables.idle_connections_max),
+        janitor_interval: unless_zero(variables.janitor_interval),
+        proxies,
         user_agent: version::user_agent(),
         ..HttpSettings::default()
     }

@@ -2,7 +2,9 @@
 
 pub mod code;
 pub mod fuzz;
+pub mod load;
 pub mod program;
 pub mod servers;
+pub mod sockets;
 pub mod vectors;
 pub mod world;

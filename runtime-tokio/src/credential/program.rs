@@ -266,30 +266,116 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn program_that_hangs_is_killed_with_its_children() {
-        let _turn = ONE_AT_A_TIME.lock().await;
-        let folder = tempfile::tempdir().expect("a folder");
-        let pid_file = folder.path().join("pid");
-        let body = format!("sleep 600 & echo $! >{}; wait", pid_file.display());
-        let script = script(folder.path(), &body).await;
-        let error = run(&script, Duration::from_millis(300))
-            .await
-            .expect_err("it hangs");
+    async fn program_that_hangs_is_killed_with_its_children_and_reaped() {
+        let hanging = Hanging::new("sleep 600 & echo $! >$0.pids; echo $$ >>$0.pids; wait").await;
+        let error = hanging.time_out().await;
         assert!(matches!(error, ProgramError::TimedOut { .. }), "{error}");
-        let pid: i32 = tokio::fs::read_to_string(&pid_file)
-            .await
-            .expect("the script has begun")
-            .trim()
-            .parse()
-            .expect("a number");
-        wait_until_gone(pid).await;
+        hanging.wait_until_killed().await;
     }
 
-    /// Polls the process table: a killed child of a killed script is reaped by somebody else.
-    async fn wait_until_gone(pid: i32) {
+    #[tokio::test]
+    async fn program_that_nobody_waits_for_any_more_is_killed_with_its_children() {
+        let hanging = Hanging::new("sleep 600 & echo $! >$0.pids; echo $$ >>$0.pids; wait").await;
+        let running = run(&hanging.script, Duration::from_mins(10));
+        tokio::select! {
+            result = running => panic!("{result:?}"),
+            () = hanging.wait_until_begun() => {}
+        }
+        hanging.wait_until_killed().await;
+    }
+
+    #[tokio::test]
+    async fn child_that_outlives_its_program_and_holds_the_output_ends_with_the_time() {
+        // The program itself ends at once.
+        let hanging =
+            Hanging::new("echo user:pass; sleep 600 & echo $! >$0.pids; echo $$ >>$0.pids");
+        let hanging = hanging.await;
+        let error = hanging.time_out().await;
+        assert!(matches!(error, ProgramError::TimedOut { .. }), "{error}");
+        assert!(!error.to_string().contains("pass"), "{error}");
+        hanging.wait_until_killed().await;
+    }
+
+    #[tokio::test]
+    async fn program_that_floods_is_killed_with_its_children() {
+        let flood = "yes & echo $! >$0.pids; echo $$ >>$0.pids; wait";
+        let hanging = Hanging::new(flood).await;
+        let limit = Duration::from_mins(10);
+        let error = run(&hanging.script, limit)
+            .await
+            .expect_err("it is too long");
+        assert!(matches!(error, ProgramError::TooLong(_)), "{error}");
+        hanging.wait_until_killed().await;
+    }
+
+    #[tokio::test]
+    async fn environment_and_folder_are_ours_and_the_process_group_is_not() {
+        let folder = std::env::current_dir().expect("there is one");
+        let expected = format!("{} {}", env!("CARGO_PKG_NAME"), folder.display());
+        check("printf \"%s\" \"$CARGO_PKG_NAME $PWD\"", Ok(&expected)).await;
+        // Fields of the process table after the name: state, parent, group.
+        let group = "set -- $(sed 's/.*) //' /proc/$$/stat); [ \"$3\" = $$ ] && printf own:group";
+        check(group, Ok("own:group")).await;
+    }
+
+    /// A script that never ends by itself, and writes its child's number and its own beside it.
+    struct Hanging {
+        script: String,
+        _folder: tempfile::TempDir,
+        _turn: tokio::sync::MutexGuard<'static, ()>,
+    }
+
+    impl Hanging {
+        async fn new(body: &str) -> Self {
+            let turn = ONE_AT_A_TIME.lock().await;
+            let folder = tempfile::tempdir().expect("a folder");
+            Self {
+                script: script(folder.path(), body).await,
+                _folder: folder,
+                _turn: turn,
+            }
+        }
+
+        /// Runs it until its time is over, which it is as soon as it has begun.
+        async fn time_out(&self) -> ProgramError {
+            let limit = Duration::from_mins(10);
+            let clock = async {
+                self.wait_until_begun().await;
+                tokio::time::pause();
+                tokio::time::advance(limit).await;
+                tokio::time::resume();
+            };
+            let (result, ()) = tokio::join!(run(&self.script, limit), clock);
+            result.expect_err("it does not end")
+        }
+
+        async fn pids(&self) -> Vec<i32> {
+            let path = format!("{}.pids", self.script);
+            let text = tokio::fs::read_to_string(path).await.unwrap_or_default();
+            text.lines().filter_map(|line| line.parse().ok()).collect()
+        }
+
+        async fn wait_until_begun(&self) {
+            while self.pids().await.len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        }
+
+        async fn wait_until_killed(&self) {
+            let [child, own] = self.pids().await[..] else {
+                panic!("the script has not begun");
+            };
+            wait_until_gone(child, true).await;
+            wait_until_gone(own, false).await;
+        }
+    }
+
+    /// Polls the process table. A killed child of a killed script is reaped by somebody else, perhaps
+    /// late; the script itself by us.
+    async fn wait_until_gone(pid: i32, or_waits_to_be_reaped: bool) {
         let is_gone = async || match tokio::fs::read_to_string(format!("/proc/{pid}/stat")).await {
             Err(_) => true,
-            Ok(stat) => stat.contains(") Z "),
+            Ok(stat) => or_waits_to_be_reaped && stat.contains(") Z "),
         };
         let gone = async {
             while !is_gone().await {
@@ -298,7 +384,7 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(10), gone)
             .await
-            .expect("the child was killed too");
+            .unwrap_or_else(|_| panic!("{pid} was not killed"));
     }
 
     async fn check(body: &str, expected: Result<&str, &str>) {

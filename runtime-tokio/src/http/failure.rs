@@ -8,7 +8,9 @@ use std::io;
 
 use image_updater_core::http::{TransportFailure, TransportKind};
 
+use super::dial::DialError;
 use super::redact::one_line;
+use super::tunnel::TunnelError;
 
 /// Longest detail that is handed on.
 const DETAIL_CHARS_MAX: usize = 300;
@@ -29,16 +31,32 @@ pub(crate) struct LimitPassed {
     pub(crate) limit: std::time::Duration,
 }
 
+/// A time limit of one step of an exchange that passed.
+#[derive(Debug, thiserror::Error)]
+#[error("no {what} within {limit:?} {place}")]
+pub(super) struct Overdue {
+    pub(super) what: &'static str,
+    pub(super) limit: std::time::Duration,
+    /// With whom, as a phrase.
+    pub(super) place: String,
+}
+
 /// Classifies `error` and describes it on one line without secrets.
 pub fn classify(error: &(dyn Error + 'static)) -> TransportFailure {
+    let detail = describe(error);
     let kind = causes(error)
         .filter_map(kind_of)
         .last()
+        .or_else(|| is_about_local_ports(&detail).then_some(TransportKind::NoLocalPort))
         .unwrap_or(TransportKind::Closed);
-    TransportFailure {
-        kind,
-        detail: describe(error),
-    }
+    TransportFailure { kind, detail }
+}
+
+/// True when the text is the system's for `EADDRNOTAVAIL`: some layer may have kept only that
+/// (`registry.md` 10.1).
+fn is_about_local_ports(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.contains("cannot assign requested address")
 }
 
 /// The causes of `error` on one line, outermost first, without what repeats.
@@ -90,8 +108,18 @@ fn kind_of(cause: &(dyn Error + 'static)) -> Option<TransportKind> {
     if cause.is::<DnsError>() {
         return Some(TransportKind::Dns);
     }
-    if cause.is::<LimitPassed>() {
+    if cause.is::<LimitPassed>() || cause.is::<Overdue>() {
         return Some(TransportKind::TimedOut);
+    }
+    if let Some(error) = cause.downcast_ref::<TunnelError>() {
+        return match error {
+            TunnelError::Broken { .. } => None,
+            TunnelError::Refused { .. } => Some(TransportKind::Refused),
+            TunnelError::Malformed { .. } => Some(TransportKind::Malformed),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<DialError>() {
+        return kind_of_dial(error);
     }
     if cause.is::<rustls::Error>() {
         return Some(TransportKind::Tls);
@@ -102,6 +130,19 @@ fn kind_of(cause: &(dyn Error + 'static)) -> Option<TransportKind> {
     cause
         .downcast_ref::<io::Error>()
         .and_then(|error| kind_of_io(error.kind()))
+}
+
+/// What a step stands for by itself; transparent errors hide the cause that would have said it.
+fn kind_of_dial(error: &DialError) -> Option<TransportKind> {
+    match error {
+        DialError::Dns(_) => Some(TransportKind::Dns),
+        DialError::Overdue(_) => Some(TransportKind::TimedOut),
+        DialError::Trust(_) => Some(TransportKind::Tls),
+        DialError::Tunnel(error) => kind_of(error),
+        DialError::ServerName(_) => Some(TransportKind::Malformed),
+        DialError::Proxy { source, .. } => kind_of_dial(source),
+        DialError::Connect { .. } | DialError::Tls { .. } | DialError::Http { .. } => None,
+    }
 }
 
 fn kind_of_hyper(error: &hyper::Error) -> Option<TransportKind> {
@@ -178,6 +219,30 @@ mod tests {
             }),
             TransportKind::TimedOut,
         );
+    }
+
+    #[test]
+    fn used_up_ports_are_seen_through_every_layer_and_by_their_text_alone() {
+        let errno_99 = || io::Error::from_raw_os_error(99);
+        let connect = |source| DialError::Connect {
+            address: "r.example:443".to_owned(),
+            source,
+        };
+        let proxied = DialError::Proxy {
+            proxy: "http://p:3128".to_owned(),
+            source: Box::new(connect(errno_99())),
+        };
+        let only_text = io::Error::other("dial tcp: Cannot assign requested address");
+        let errors: [&(dyn Error + 'static); 4] = [
+            &connect(errno_99()),
+            &proxied,
+            &io::Error::other(connect(errno_99())),
+            &connect(only_text),
+        ];
+        for error in errors {
+            let failure = classify(error);
+            assert_eq!(failure.kind, TransportKind::NoLocalPort, "{failure:?}");
+        }
     }
 
     #[test]

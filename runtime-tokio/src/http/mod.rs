@@ -1,17 +1,39 @@
 //! HTTP with registries: the core's requests on real sockets.
 //!
-//! - One connection pool per core [`PoolKey`], and our own bound on what is under way per host.
-//! - URLs go out byte for byte; redirects, retries and every decision belong to the core.
+//! - One connection pool per core [`PoolKey`], and in it one line per host, which counts every socket.
+//! - URLs go out byte for byte; redirects, retries and every decision belong to the core. Only a request
+//!   that met a kept connection just closed by its server is sent again on another.
 //! - Failures are classified here, never interpreted, and their texts hold no secret.
+//!
+//! ```text
+//!  client ─► pools ─► pool ─► line ─► lease ─► connection
+//!    │                 └ trust  └ dial ─► tunnel, TLS
+//!    └ message: request to wire, response to whole
+//! ```
 
 mod client;
-mod connector;
+mod connection;
+mod dial;
 pub mod failure;
-mod gate;
+mod footprint;
+mod lease;
+mod line;
+mod message;
+mod no_proxy;
+mod pool;
+mod pools;
+mod proxy;
 pub mod redact;
+mod settings;
+mod target;
 mod tls;
+mod trust;
+mod tunnel;
 
-pub use client::{HttpClient, HttpSettings};
+pub use client::HttpClient;
+pub use footprint::{Footprint, PoolFootprint, Sockets};
+pub use proxy::Proxies;
+pub use settings::HttpSettings;
 pub use tls::{install_tls_provider, system_roots};
 
 #[cfg(doc)]

@@ -1,4 +1,4 @@
-//! TLS settings towards registries: the system's roots, or no check at all.
+//! TLS settings towards registries: trusted roots, or no check at all.
 //!
 //! The provider is `ring` throughout; a second one in the process would panic at the first use.
 
@@ -7,7 +7,14 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    WantsVerifier,
+};
+
+/// HTTP/2 as TLS names it.
+pub(super) const HTTP_2: &[u8] = b"h2";
+const HTTP_1: &[u8] = b"http/1.1";
 
 /// The roots of the system store, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`. Without any, a warning
 /// is logged and plain HTTP still works.
@@ -33,20 +40,42 @@ pub fn install_tls_provider() {
     let _installed = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// The settings for one pool.
-pub(crate) fn client_config(roots: Arc<RootCertStore>, insecure: bool) -> ClientConfig {
+/// Settings that trust `roots`.
+pub(super) fn client_config(roots: Arc<RootCertStore>) -> ClientConfig {
+    with_protocols(
+        builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth(),
+    )
+}
+
+/// Settings that trust everybody.
+pub(super) fn insecure_client_config() -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .expect("the provider supports the default protocol versions");
-    if insecure {
-        builder
+    with_protocols(
+        builder()
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AcceptAny { provider }))
-            .with_no_client_auth()
-    } else {
-        builder.with_root_certificates(roots).with_no_client_auth()
-    }
+            .with_no_client_auth(),
+    )
+}
+
+/// The same settings for somebody who is to be spoken to with HTTP/1.1, such as a proxy.
+pub(super) fn http1_only(config: &ClientConfig) -> ClientConfig {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![HTTP_1.to_vec()];
+    config
+}
+
+fn builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports the default protocol versions")
+}
+
+fn with_protocols(mut config: ClientConfig) -> ClientConfig {
+    config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1.to_vec()];
+    config
 }
 
 /// Accepts every certificate for every name, as `insecure` in `registries.conf` asks.

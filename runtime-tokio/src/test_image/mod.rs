@@ -81,7 +81,11 @@ fn look_up(
         .enable_all()
         .build()
         .map_err(|error| vec![format!("could not start: {error}")])?;
-    let http = HttpClient::new(http_settings(variables), system_roots());
+    let mut warnings = Vec::new();
+    let http = HttpClient::new(http_settings(variables, &mut warnings), system_roots());
+    for warning in warnings {
+        log.warn(&warning, &[]);
+    }
     Ok(runtime.block_on(async {
         let credentials = CredentialReader::new(cluster(settings, log).await);
         drive(probe, &clock, &http, &credentials, log).await

@@ -1,0 +1,171 @@
+//! From the core's request to one on the wire, and from the wire's response to a whole one.
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, PROXY_AUTHORIZATION, USER_AGENT};
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use image_updater_core::http::{
+    self as core_http, HttpRequest, HttpResponse, Method, TransportFailure, TransportKind,
+};
+
+use super::connection::Body;
+use super::failure::classify;
+use super::proxy::Proxy;
+use super::target::Target;
+
+/// A request that can be sent, also again.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    method: http::Method,
+    path: PathAndQuery,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Outgoing {
+    /// The request to `uri`, which is that of the request's URL.
+    pub(super) fn new(
+        request: &mut HttpRequest,
+        uri: &Uri,
+        user_agent: &str,
+    ) -> Result<Self, TransportFailure> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &request.headers {
+            let (Ok(name), Ok(mut wire_value)) = (
+                HeaderName::from_bytes(name.as_bytes()),
+                HeaderValue::from_str(value.reveal()),
+            ) else {
+                return Err(malformed(format!("header {name:?} cannot be sent")));
+            };
+            wire_value.set_sensitive(matches!(value, core_http::HeaderValue::Secret(_)));
+            headers.append(name, wire_value);
+        }
+        if let Ok(user_agent) = HeaderValue::from_str(user_agent) {
+            headers.entry(USER_AGENT).or_insert(user_agent);
+        }
+        // A body is read as it comes and bounded; nothing here can be unpacked into something longer.
+        headers
+            .entry(ACCEPT_ENCODING)
+            .or_insert(HeaderValue::from_static("identity"));
+        Ok(Self {
+            method: match request.method {
+                Method::Get => http::Method::GET,
+                Method::Head => http::Method::HEAD,
+                Method::Post => http::Method::POST,
+            },
+            path: uri
+                .path_and_query()
+                .cloned()
+                .unwrap_or(PathAndQuery::from_static("/")),
+            headers,
+            body: Bytes::from(std::mem::take(&mut request.body)),
+        })
+    }
+
+    /// True when the server may see it twice.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.method != http::Method::POST
+    }
+
+    /// As HTTP/1.1 has it: with the path alone, or with the whole URL for a proxy that is to fetch it.
+    pub(super) fn to_http1(
+        &self,
+        target: &Target,
+        fetching: Option<&Proxy>,
+    ) -> Result<Request<Body>, TransportFailure> {
+        let mut request = if fetching.is_some() {
+            self.to_http2(target)?
+        } else {
+            self.to_request(Uri::from(self.path.clone()))
+        };
+        let host = HeaderValue::try_from(target.authority())
+            .map_err(|_| malformed(format!("host {:?} cannot be sent", target.host)))?;
+        request.headers_mut().entry(HOST).or_insert(host);
+        if let Some(authorization) = fetching.and_then(|proxy| proxy.authorization.clone()) {
+            request
+                .headers_mut()
+                .insert(PROXY_AUTHORIZATION, authorization);
+        }
+        Ok(request)
+    }
+
+    /// As HTTP/2 has it: with the whole URL.
+    pub(super) fn to_http2(&self, target: &Target) -> Result<Request<Body>, TransportFailure> {
+        let uri = Uri::builder()
+            .scheme(target.scheme())
+            .authority(target.authority())
+            .path_and_query(self.path.clone())
+            .build()
+            .map_err(|_| malformed(format!("host {:?} cannot be sent", target.host)))?;
+        Ok(self.to_request(uri))
+    }
+
+    fn to_request(&self, uri: Uri) -> Request<Body> {
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
+        request.headers_mut().clone_from(&self.headers);
+        request
+    }
+}
+
+/// Reads a response of at most `bytes_max` bytes to its end.
+pub(super) async fn read_whole(
+    response: Response<Incoming>,
+    bytes_max: usize,
+) -> Result<HttpResponse, TransportFailure> {
+    let (head, mut incoming) = response.into_parts();
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| classify(&error))?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        if let Some(encoding) = encoding(&head.headers).filter(|_| !data.is_empty()) {
+            return Err(malformed(format!(
+                "the response's body is encoded as {encoding:?}, which was not asked for"
+            )));
+        }
+        if body.len().saturating_add(data.len()) > bytes_max {
+            return Err(TransportFailure {
+                kind: TransportKind::TooLarge,
+                detail: format!("the response is longer than {bytes_max} bytes"),
+            });
+        }
+        body.extend_from_slice(data);
+    }
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    Ok(HttpResponse {
+        status: head.status.as_u16(),
+        headers,
+        body,
+    })
+}
+
+/// What a body has been packed with.
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    let texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let text = texts.collect::<Vec<_>>().join(",");
+    let is_packed = text
+        .split(',')
+        .map(str::trim)
+        .any(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"));
+    is_packed.then(|| text.chars().take(40).collect())
+}
+
+pub(super) fn malformed(detail: String) -> TransportFailure {
+    TransportFailure {
+        kind: TransportKind::Malformed,
+        detail,
+    }
+}
