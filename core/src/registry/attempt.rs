@@ -7,8 +7,9 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::endpoint::EndpointId;
-use super::exchange::Work;
+use super::exchange::{Work, overdue_refusal};
 use super::job::{JobId, Phase, Task};
+use super::observation::Observation;
 use super::outcome::{LookupFailure, LookupFailureKind as Kind, RegistryOutcome};
 use super::reply::{Refusal, judge_status};
 use super::repository::RepositoryId;
@@ -50,8 +51,10 @@ impl Registry {
         job.hop = None;
         job.phase = Phase::Backoff;
         let api_url = Arc::clone(&self.endpoints[endpoint].api_url);
+        let op = self.request_kind(id);
         self.observe(RegistryOutcome::Retried {
             endpoint: api_url,
+            op,
             kind: refusal.kind,
         });
         let until = now.after(sleep).max(throttle_end.unwrap_or(now));
@@ -60,6 +63,12 @@ impl Registry {
         } else {
             self.enqueue_begun(id);
         }
+    }
+
+    /// An attempt took longer than it may; `was_sent` when a request of it is under way.
+    pub(super) fn on_attempt_overdue(&mut self, id: JobId, was_sent: bool) {
+        self.observe_at(id, |endpoint| Observation::Overdue { endpoint, was_sent });
+        self.retry(id, &overdue_refusal());
     }
 
     /// Nobody waits for this answer any more, but a registry that asks to be left alone means everybody.

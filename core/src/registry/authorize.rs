@@ -9,6 +9,7 @@ use super::credentials::CredentialAnswer;
 use super::draft::has_origin;
 use super::job::{Job, JobId, JobLogin, Phase, Shown, Task, TokenTask};
 use super::login::Login;
+use super::observation::{Observation, SharedKind};
 use super::outcome::{LookupFailureKind as Kind, RegistryOutcome};
 use super::reply::{Refusal, judge_status};
 use super::repository::RepositoryId;
@@ -54,6 +55,11 @@ impl Registry {
         let answer = self
             .credentials
             .want(&key, id, self.now.mono, age_max, retry_after);
+        match &answer {
+            CredentialAnswer::Waiting => self.shared.on_follower(SharedKind::Credential),
+            CredentialAnswer::Read => self.shared.on_leader(SharedKind::Credential),
+            CredentialAnswer::Known(_) | CredentialAnswer::Failed(_) => {}
+        }
         match answer {
             CredentialAnswer::Known(content) => match content.login_for(&api_url, Some(&name)) {
                 Ok(login) => {
@@ -136,7 +142,10 @@ impl Registry {
             job.login = login.into();
             let token_job = self.add_job(job);
             self.repository_mut(repository).token_job = Some(token_job);
+            self.shared.on_leader(SharedKind::Auth);
             self.enqueue_begun(token_job);
+        } else {
+            self.shared.on_follower(SharedKind::Auth);
         }
         Authorization::Waiting
     }
@@ -217,6 +226,7 @@ impl Registry {
     /// Ends a lookup that we may not make, and has its credential read anew before the next, unless the
     /// one who refused was never shown it.
     pub(super) fn deny(&mut self, id: JobId, refusal: &Refusal) {
+        self.observe_at(id, |endpoint| Observation::Denied { endpoint });
         let job = &self.jobs[&id];
         let was_asked_for = matches!(job.task, Task::Token(_)) || self.is_at_own_origin(id);
         let repository = &self.repositories[&job.repository];
@@ -272,6 +282,12 @@ impl Registry {
 
     /// A token was issued: it is kept, and those who waited go on.
     pub(super) fn on_token(&mut self, id: JobId, issued: token::IssuedToken) {
+        let lifetime = issued.announced;
+        self.observe_token(id, |endpoint, subject| Observation::TokenIssued {
+            endpoint,
+            subject,
+            lifetime,
+        });
         let job = self
             .jobs
             .remove(&id)

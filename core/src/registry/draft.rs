@@ -5,7 +5,6 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use super::authorize::Authorization;
-use super::exchange::overdue_refusal;
 use super::job::{JobId, Phase, Shown, Stage, Task};
 use super::outcome::LookupFailureKind as Kind;
 use super::reply::Refusal;
@@ -29,7 +28,7 @@ impl Registry {
             .attempt_deadline
             .is_some_and(|deadline| deadline <= now)
         {
-            self.retry(id, &overdue_refusal());
+            self.on_attempt_overdue(id, false);
             return None;
         }
         let login = match self.resolve_login(id) {

@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::budget::RateBudget;
@@ -173,6 +174,8 @@ pub struct EndpointTable {
     /// The rate of every endpoint in place of its own; 0 is unlimited.
     rate_of_all: Option<u32>,
     next: u32,
+    /// API URLs of endpoints that are gone, to be told.
+    forgotten: Vec<Arc<str>>,
 }
 
 impl EndpointTable {
@@ -186,6 +189,7 @@ impl EndpointTable {
             inferred_max: settings.inferred_max,
             rate_of_all: settings.rate_of_all,
             next: 0,
+            forgotten: Vec::new(),
         };
         let hub = table.insert(EndpointSettings::docker_hub(), EndpointOrigin::BuiltIn);
         table.default = Some(hub);
@@ -260,7 +264,13 @@ impl EndpointTable {
         if is_unused && let Some(endpoint) = self.endpoints.remove(&id) {
             self.by_prefix.remove(&endpoint.settings.prefix);
             self.n_inferred -= 1;
+            self.forgotten.push(endpoint.api_url);
         }
+    }
+
+    /// The API URL of an endpoint that is gone, each once.
+    pub(super) fn take_forgotten(&mut self) -> Option<Arc<str>> {
+        self.forgotten.pop()
     }
 
     fn longest_prefix(&self, path: &str) -> Option<EndpointId> {
@@ -354,7 +364,6 @@ fn is_component(component: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     fn table(entries: &[(&str, bool)]) -> EndpointTable {
         let endpoints = entries

@@ -13,6 +13,7 @@ use super::draft::Draft;
 use super::endpoint::EndpointId;
 use super::job::{JobId, Phase, Task};
 use super::login::LoginContent;
+use super::observation::RequestKind;
 use super::outcome::{LookupFailureKind as Kind, RegistryOutcome, RequestEnd};
 use super::reply::Refusal;
 use super::timers::Timer;
@@ -33,6 +34,8 @@ const CANCEL_GRACE: Duration = Duration::from_secs(30);
 pub(super) struct Operation {
     pub(super) endpoint: EndpointId,
     pub(super) work: Work,
+    /// What a request is for; `None` for a credential.
+    kind: Option<RequestKind>,
     sent: Time,
     phase: OpPhase,
 }
@@ -126,6 +129,8 @@ impl Registry {
         let Some(operation) = self.end_op(op) else {
             return false;
         };
+        let is_error = !matches!(outcome, CredentialOutcome::Found(_));
+        self.observe_read(&source, is_error);
         let result = match outcome {
             CredentialOutcome::Found(raw) => {
                 LoginContent::parse(&source, &raw).map_err(|error| error.to_string().into())
@@ -185,8 +190,15 @@ impl Registry {
         );
         let (pool, api_url) = (Arc::clone(&state.pool), Arc::clone(&state.api_url));
         let overdue = now.after(timeout + DEADLINE_MARGIN);
+        let kind = self.request_kind(id);
         self.start_op(op, endpoint, Work::Exchange(Some(id)), overdue);
-        self.observe(RegistryOutcome::RequestSent { endpoint: api_url });
+        if let Some(operation) = self.ops.get_mut(&op) {
+            operation.kind = Some(kind.clone());
+        }
+        self.observe(RegistryOutcome::RequestSent {
+            endpoint: api_url,
+            kind,
+        });
         HttpRequest {
             pool,
             method: draft.method,
@@ -217,6 +229,7 @@ impl Registry {
         let operation = Operation {
             endpoint,
             work,
+            kind: None,
             sent: self.now.mono,
             phase: OpPhase::Running,
         };
@@ -245,11 +258,14 @@ impl Registry {
             }
         }
         self.sendable.insert(id);
-        self.observe(RegistryOutcome::RequestFinished {
-            endpoint: api_url,
-            end,
-            duration,
-        });
+        if let Some(kind) = operation.kind.clone() {
+            self.observe(RegistryOutcome::RequestFinished {
+                endpoint: api_url,
+                kind,
+                end,
+                duration,
+            });
+        }
     }
 
     /// An operation is overdue: it is cancelled and its attempt has failed. If it does not even end
@@ -268,7 +284,7 @@ impl Registry {
                 match &mut operation.work {
                     Work::Exchange(job) => {
                         if let Some(id) = job.take() {
-                            self.retry(id, &overdue_refusal());
+                            self.on_attempt_overdue(id, true);
                         }
                     }
                     Work::Credential(source) => {

@@ -27,6 +27,7 @@ pub mod link;
 pub mod listing;
 pub mod login;
 pub mod manifest;
+pub mod observation;
 pub mod outcome;
 pub mod platform;
 mod progress;
@@ -47,6 +48,7 @@ use core::time::Duration;
 pub use endpoint::{Endpoint, EndpointError, EndpointId, EndpointTable};
 pub use inspection::{FactsKind, TagFacts};
 pub use listing::Listing;
+pub use observation::{Observation, RequestKind, SharedKind, SharedLookups, TokenSubject};
 pub use outcome::{LookupFailure, LookupFailureKind, RegistryOutcome, RequestEnd, WaiterId};
 pub use platform::PlatformKeySet;
 pub use repository::RepositoryId;
@@ -95,6 +97,7 @@ pub struct Registry {
     listing_bytes: usize,
     /// Why the last tag that there was no room for was not looked up.
     turned_away: Option<Box<LookupFailure>>,
+    shared: SharedLookups,
 }
 
 /// The answer to a check that wants a listing.
@@ -158,6 +161,7 @@ impl Registry {
             listing_clock: 0,
             listing_bytes: 0,
             turned_away: None,
+            shared: SharedLookups::default(),
         }
     }
 
@@ -178,8 +182,13 @@ impl Registry {
             ListingPlan::Fail => {}
             ListingPlan::Join | ListingPlan::WaitUntil(_) | ListingPlan::Start => {
                 let waiters = &mut self.repository_mut(id).waiters;
+                let is_first = waiters.is_empty();
                 if let Err(place) = waiters.binary_search(&waiter) {
                     waiters.insert(place, waiter);
+                }
+                // The first one who waits for the next listing leads it.
+                if plan == ListingPlan::Join || (plan != ListingPlan::Start && !is_first) {
+                    self.shared.on_follower(SharedKind::Tags);
                 }
             }
         }
@@ -225,7 +234,12 @@ impl Registry {
 
     /// The next thing that happened.
     pub fn poll_outcome(&mut self) -> Option<RegistryOutcome> {
-        self.outcomes.pop_front()
+        if let Some(outcome) = self.outcomes.pop_front() {
+            return Some(outcome);
+        }
+        let endpoint = self.endpoints.take_forgotten()?;
+        let gone = Observation::EndpointForgotten { endpoint };
+        Some(RegistryOutcome::Observed(gone))
     }
 
     /// When [`Self::handle_timeout`] is to be called. Every other method may change it.
@@ -273,6 +287,7 @@ impl Registry {
 
     fn start_listing(&mut self, id: RepositoryId) {
         self.timers.disarm(Timer::Listing(id));
+        self.shared.on_leader(SharedKind::Tags);
         let now = self.now;
         let tags_max = self.settings.tags_max;
         let repository = self.repository_mut(id);

@@ -7,6 +7,7 @@ use core::fmt;
 use core::time::Duration;
 
 use super::inspection::{FactsKind, TagFacts};
+use super::observation::{Observation, RequestKind};
 use super::repository::RepositoryId;
 use crate::credential::CredentialSource;
 use crate::http::TransportKind;
@@ -132,11 +133,15 @@ pub enum RegistryOutcome {
     RequestSent {
         /// API URL of the endpoint.
         endpoint: Arc<str>,
+        /// What for.
+        kind: RequestKind,
     },
     /// Observation: a request ended.
     RequestFinished {
         /// API URL of the endpoint.
         endpoint: Arc<str>,
+        /// What it was for.
+        kind: RequestKind,
         /// How.
         end: RequestEnd,
         /// From hand-out to completion.
@@ -146,9 +151,13 @@ pub enum RegistryOutcome {
     Retried {
         /// API URL of the endpoint.
         endpoint: Arc<str>,
+        /// What the attempt was for.
+        op: RequestKind,
         /// Why the attempt failed.
         kind: LookupFailureKind,
     },
+    /// Observation: something that is counted and not acted upon.
+    Observed(Observation),
     /// The endpoint is left alone until then.
     Throttled {
         /// API URL of the endpoint.

@@ -10,6 +10,7 @@ use super::exchange::stalled_refusal;
 use super::facts::{FactsKey, tag_set};
 use super::inspection::{InspectionStep, TagFacts};
 use super::job::{Hop, Job, JobId, Phase, Stage, Task};
+use super::observation::Observation;
 use super::outcome::{LookupFailure, LookupFailureKind as Kind, RegistryOutcome};
 use super::reply::{Refusal, Reply, judge, judge_status};
 use super::{Registry, link, token, url};
@@ -108,6 +109,10 @@ impl Registry {
                 match token::read_response(method, &response.body) {
                     Ok(issued) => self.on_token(id, issued),
                     Err(error) => {
+                        self.observe_token(id, |endpoint, subject| Observation::TokenUnreadable {
+                            endpoint,
+                            subject,
+                        });
                         self.fail(id, &Refusal::lasting(Kind::Malformed, error.to_string()));
                     }
                 }

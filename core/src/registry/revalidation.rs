@@ -13,6 +13,7 @@ use alloc::format;
 use super::facts::{FactsKey, FactsPlan, StaleBar, StalePlace};
 use super::inspection::Inspection;
 use super::job::{FactsTask, Job, Stage, Task};
+use super::observation::SharedKind;
 use super::outcome::{LookupFailureKind as Kind, WaiterId};
 use super::reply::Refusal;
 use super::{FactsAnswer, FactsKind, PlatformKeySet, Registry, RepositoryId, listing};
@@ -95,6 +96,11 @@ impl Registry {
             FactsPlan::Keep | FactsPlan::Fail => {}
             FactsPlan::Join | FactsPlan::Start => {
                 self.facts.add_waiter(&key, waiter);
+                if plan == FactsPlan::Join {
+                    self.shared.on_follower(SharedKind::Manifest);
+                } else {
+                    self.shared.on_leader(SharedKind::Manifest);
+                }
             }
         }
         if plan == FactsPlan::Start {

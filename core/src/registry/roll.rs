@@ -1,11 +1,15 @@
 //! The roll of repositories: who is on it, what is kept for them, and how they leave it (A11).
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::repository::{Repository, RepositoryKey};
 use super::timers::Timer;
-use super::{Endpoint, EndpointError, EndpointId, Listing, Registry, RepositoryId};
+use super::{
+    Endpoint, EndpointError, EndpointId, Listing, Observation, Registry, RegistryOutcome,
+    RepositoryId,
+};
 use crate::credential::CredentialSource;
 
 impl Registry {
@@ -143,6 +147,11 @@ impl Registry {
             self.credentials.release(&(endpoint, source));
         }
         self.endpoints[endpoint].n_repositories -= 1;
+        let gone = Observation::RepositoryForgotten {
+            endpoint: Arc::clone(&self.endpoints[endpoint].api_url),
+            name: repository.key.name,
+        };
+        self.observe(RegistryOutcome::Observed(gone));
         self.forget_endpoint_if_unused(endpoint);
     }
 

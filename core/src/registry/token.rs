@@ -130,6 +130,8 @@ pub struct IssuedToken {
     pub token: Secret,
     /// How long it lives from its receipt: at least 60 seconds.
     pub lifetime: Duration,
+    /// The life that the server announced, if it announced one.
+    pub announced: Option<Duration>,
     /// A refresh token that came with it.
     pub refresh_token: Option<Secret>,
 }
@@ -190,6 +192,7 @@ pub fn read_response(method: Method, body: &[u8]) -> Result<IssuedToken, TokenEr
     Ok(IssuedToken {
         token: Secret::new(token),
         lifetime: Duration::from_secs(secs).clamp(LIFETIME_MIN, LIFETIME_MAX),
+        announced: (secs > 0).then(|| Duration::from_secs(secs)),
         refresh_token: body.refresh_token.filter(is_given).map(Secret::new),
     })
 }

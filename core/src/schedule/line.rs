@@ -45,6 +45,7 @@ pub struct Line {
     cooling: BTreeSet<(Time, LaneId, u32, Rank)>,
     n_waiting: usize,
     deferrals: u64,
+    coolings: u64,
 }
 
 impl Line {
@@ -62,6 +63,7 @@ impl Line {
             cooling: BTreeSet::new(),
             n_waiting: 0,
             deferrals: 0,
+            coolings: 0,
         }
     }
 
@@ -104,6 +106,7 @@ impl Line {
         let since = since.unwrap_or_else(|| place.pass_to_join());
         if let Some(until) = until {
             self.cooling.insert((until, lane, since, rank.clone()));
+            self.coolings = self.coolings.saturating_add(1);
         }
         place.insert(since, rank, until);
         self.n_waiting += 1;
@@ -204,6 +207,11 @@ impl Line {
     /// How often the cap put somebody off, ever (`ops.md` 7.2: reason `per-repo-cap`).
     pub const fn deferrals(&self) -> u64 {
         self.deferrals
+    }
+
+    /// How often somebody got in line behind all who do not cool, ever (`ops.md` 7.2, step 2).
+    pub const fn coolings(&self) -> u64 {
+        self.coolings
     }
 
     /// Bytes, about.

@@ -26,6 +26,9 @@ pub struct Stats {
     /// Times that the per-repository cap put an application off
     /// (`scheduler_skipped_total{reason="per-repo-cap"}`).
     pub deferrals: u64,
+    /// Times that the cooldown put an application behind others
+    /// (`scheduler_skipped_total{reason="cooldown"}`).
+    pub coolings: u64,
 }
 
 impl Schedule {
@@ -86,6 +89,7 @@ impl Schedule {
             slots_in_use: self.slots.in_use(),
             slots_max: self.slots.limit(),
             deferrals: self.line.deferrals(),
+            coolings: self.line.coolings(),
         }
     }
 

@@ -130,6 +130,7 @@ impl Updater {
             | RegistryOutcome::RequestSent { .. }
             | RegistryOutcome::RequestFinished { .. }
             | RegistryOutcome::Retried { .. }
+            | RegistryOutcome::Observed(_)
             | RegistryOutcome::Throttled { .. }
             | RegistryOutcome::Stalled { .. }
             | RegistryOutcome::Reopened { .. } => self.events.push_back(Event::Registry(outcome)),

@@ -249,9 +249,10 @@ impl Narrator {
                 self.log
                     .info(message, &[Field::new("registry_url", &**endpoint)]);
             }
-            RegistryOutcome::Retried { endpoint, kind } => {
+            RegistryOutcome::Retried { endpoint, op, kind } => {
                 let fields = [
                     Field::new("registry_url", &**endpoint),
+                    Field::new("op", op.as_str()),
                     Field::new("kind", kind.as_str()),
                 ];
                 self.log.debug("registry request is tried again", &fields);
@@ -259,6 +260,7 @@ impl Narrator {
             // For metrics; and the listings of each image are told with its decision.
             RegistryOutcome::RequestSent { .. }
             | RegistryOutcome::RequestFinished { .. }
+            | RegistryOutcome::Observed(_)
             | RegistryOutcome::ListingFinished { .. }
             | RegistryOutcome::FactsFinished { .. } => {}
         }

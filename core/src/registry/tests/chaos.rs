@@ -198,6 +198,7 @@ impl Chaos {
             | RegistryOutcome::RequestSent { .. }
             | RegistryOutcome::RequestFinished { .. }
             | RegistryOutcome::Retried { .. }
+            | RegistryOutcome::Observed(_)
             | RegistryOutcome::Throttled { .. }
             | RegistryOutcome::Stalled { .. }
             | RegistryOutcome::Reopened { .. } => None,

@@ -5,7 +5,7 @@ use alloc::vec;
 use core::time::Duration;
 
 use super::driver::{Driver, ok, with};
-use crate::registry::{LookupFailureKind as Kind, RegistrySettings};
+use crate::registry::{LookupFailureKind as Kind, Observation, RegistryOutcome, RegistrySettings};
 
 const INTERVAL: Duration = Duration::from_secs(100);
 
@@ -201,6 +201,14 @@ fn a_released_repository_leaves_nothing_behind() {
     driver.want(app, 1);
     driver.registry.release(app);
     let (op, _) = driver.requests.pop_front().expect("a request");
+    let is_forgotten = |outcome: &RegistryOutcome| {
+        matches!(
+            outcome,
+            RegistryOutcome::Observed(Observation::RepositoryForgotten { .. })
+        )
+    };
+    let told = driver.registry.poll_outcome();
+    assert!(told.as_ref().is_some_and(is_forgotten), "{told:?}");
     assert_eq!(driver.registry.poll_outcome(), None);
     driver.complete(op, crate::http::HttpOutcome::Response(ok(r#"{"tags":[]}"#)));
     assert_eq!(driver.cancels, [op]);
