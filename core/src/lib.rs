@@ -49,6 +49,7 @@ pub mod image;
 pub mod input;
 pub mod keyed;
 mod lookup;
+pub mod metrics;
 pub mod patch;
 pub mod probe;
 pub mod registry;

@@ -265,6 +265,7 @@ impl Probe {
                 | RegistryOutcome::RequestSent { .. }
                 | RegistryOutcome::RequestFinished { .. }
                 | RegistryOutcome::Retried { .. }
+                | RegistryOutcome::Observed(_)
                 | RegistryOutcome::Throttled { .. }
                 | RegistryOutcome::Stalled { .. }
                 | RegistryOutcome::Reopened { .. } => self.events.push_back(outcome),

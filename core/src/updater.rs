@@ -9,6 +9,7 @@ mod apps;
 mod cluster;
 mod decision;
 mod inquiry;
+mod journal;
 mod progress;
 mod run;
 mod view;
@@ -27,6 +28,7 @@ use crate::event::{Event, RunKind};
 use crate::id::{AppId, AppKey, OpIds};
 use crate::input::{Input, ProcessInput};
 use crate::keyed::Seed;
+use crate::metrics::Metrics;
 use crate::patch::{PatchOutcome, Patches};
 use crate::registry::Registry;
 use crate::schedule::Schedule;
@@ -56,7 +58,7 @@ pub struct Updater {
     /// Runs that are over while an operation of theirs is in flight.
     leaving: BTreeMap<AppId, Leaving>,
     effects: VecDeque<Effect>,
-    events: VecDeque<Event>,
+    events: journal::Journal,
     stage: Stage,
     /// The last call left work over.
     is_turn_due: bool,
@@ -95,6 +97,7 @@ impl Updater {
             schedule: Schedule::new(config.schedule, seed),
             registry: Registry::new(config.registry.clone(), seed),
             patches: Patches::new(config.patch.clone(), seed),
+            events: journal::Journal::new(Metrics::new(config.metrics, config.dry_run), now),
             config,
             now,
             ops: OpIds::default(),
@@ -103,7 +106,6 @@ impl Updater {
             deadlines: BTreeSet::new(),
             leaving: BTreeMap::new(),
             effects: VecDeque::new(),
-            events: VecDeque::new(),
             stage: Stage::Running,
             is_turn_due: false,
             counts: view::Counts::default(),
@@ -217,6 +219,7 @@ impl Updater {
         } else {
             self.now = now;
         }
+        self.events.on_now(self.now);
     }
 
     const fn count_completion(&mut self, known: bool) {
@@ -240,9 +243,10 @@ impl Updater {
         // The scheduler's last look may have ended a pass: that is told now, not with the next call.
         self.drain_schedule();
         self.is_turn_due = budget == 0;
-        // Dropping an event harms nobody; keeping all for nobody would (A10).
-        let excess = self.events.len().saturating_sub(self.config.events_max);
-        self.events.drain(..excess);
+        if self.schedule.last_pass_end() == Some(self.now.mono) {
+            self.events.metrics.on_pass_looked(self.now.wall);
+        }
+        self.events.keep_last(self.config.events_max);
         if let Stage::ShuttingDown { .. } = self.stage
             && self.patches.in_flight() == 0
         {
@@ -267,6 +271,10 @@ impl Updater {
         {
             moved = true;
             self.effects.push_back(effect);
+            // Each request is told before the next is sent, so that none is lost to a full queue.
+            while let Some(outcome) = self.registry.poll_outcome() {
+                self.on_registry(outcome);
+            }
         }
         while let Some(effect) = self.patches.poll_effect() {
             moved = true;

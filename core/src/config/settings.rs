@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use crate::app::NamePatterns;
 use crate::image::Platform;
+use crate::metrics::MetricsSettings;
 use crate::patch::PatchSettings;
 use crate::registry::RegistrySettings;
 use crate::schedule::ScheduleSettings;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub registry: RegistrySettings,
     /// The bounds of patching Applications.
     pub patch: PatchSettings,
+    /// How finely things are counted.
+    pub metrics: MetricsSettings,
     /// `--match-application-name`: glob patterns, any of which must match; none match everything.
     pub name_patterns: Vec<String>,
     /// The platform that images must run on where no annotation names another: with Go's names.
@@ -44,6 +47,7 @@ impl Settings {
             schedule,
             registry,
             patch: PatchSettings::default(),
+            metrics: MetricsSettings::default(),
             name_patterns: Vec::new(),
             runtime_platform: Platform::new("linux", "amd64"),
             dry_run: false,
@@ -61,6 +65,7 @@ pub struct Config {
     pub(crate) schedule: ScheduleSettings,
     pub(crate) registry: RegistrySettings,
     pub(crate) patch: PatchSettings,
+    pub(crate) metrics: MetricsSettings,
     pub(crate) names: NamePatterns,
     pub(crate) runtime_platform: Platform,
     pub(crate) dry_run: bool,
@@ -131,6 +136,7 @@ impl Config {
             schedule,
             registry,
             patch: settings.patch,
+            metrics: settings.metrics,
             names,
             runtime_platform: settings.runtime_platform,
             dry_run: settings.dry_run,

@@ -11,8 +11,8 @@ use crate::event::{Event, RunKind};
 use crate::id::AppId;
 use crate::lookup::{LookupState, candidates, facts_kind, platforms_of, sort_of};
 use crate::registry::{
-    FactsAnswer, ListingAnswer, LookupFailure, LookupFailureKind, Registry, RegistryOutcome,
-    RepositoryId, WaiterId,
+    FactsAnswer, ListingAnswer, LookupFailure, LookupFailureKind, Observation, Registry,
+    RegistryOutcome, RepositoryId, WaiterId,
 };
 use crate::update::{ImagePlan, Need, Plan};
 
@@ -125,6 +125,14 @@ impl Updater {
                 for waiter in waiters {
                     self.on_facts(waiter, repository, &tag, result.as_ref().err());
                 }
+            }
+            // Another endpoint has the URL, or another credential is used: its series stay.
+            RegistryOutcome::Observed(Observation::EndpointForgotten { ref endpoint })
+                if self.registry.has_api_url(endpoint) => {}
+            RegistryOutcome::Observed(Observation::RepositoryForgotten {
+                ref endpoint,
+                ref name,
+            }) if self.config.metrics.has_scope && self.registry.has_repository(endpoint, name) => {
             }
             RegistryOutcome::CredentialFailed { .. }
             | RegistryOutcome::RequestSent { .. }

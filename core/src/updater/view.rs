@@ -12,6 +12,7 @@ use crate::bytes;
 use crate::explain::{Explanation, ImageReport};
 use crate::id::{AppId, AppKey};
 use crate::keyed::fnv1a;
+use crate::metrics::Snapshot;
 use crate::time::Time;
 
 /// Counts since the start. Not part of the state that decides.
@@ -66,6 +67,8 @@ pub struct Footprint {
     pub listings: usize,
     /// Everything else of registries: repositories, facts, tokens.
     pub registry: usize,
+    /// Series of metrics.
+    pub metrics: usize,
     /// What waits to be done or to be read, and the room that was once needed for it.
     pub queues: usize,
 }
@@ -73,7 +76,7 @@ pub struct Footprint {
 impl Footprint {
     /// All of it.
     pub const fn total(&self) -> usize {
-        self.applications + self.listings + self.registry + self.queues
+        self.applications + self.listings + self.registry + self.metrics + self.queues
     }
 }
 
@@ -125,6 +128,15 @@ impl Updater {
         }
     }
 
+    /// All series of metrics at this moment (`registry.md` 11, `ops.md` 16).
+    pub fn metrics(&self) -> Snapshot<'_> {
+        Snapshot::new(
+            &self.events.metrics,
+            self.schedule.stats(),
+            self.registry.shared_lookups(),
+        )
+    }
+
     /// How many bytes of state there are.
     pub fn footprint(&self) -> Footprint {
         let reports = |reports: &[ImageReport]| {
@@ -147,8 +159,9 @@ impl Updater {
             applications: entries + self.apps.index_bytes() + self.schedule.footprint(),
             listings: registry.listings,
             registry: registry.facts + registry.rest,
+            metrics: self.events.metrics.footprint(),
             queues: bytes::queue(&self.effects)
-                + bytes::queue(&self.events)
+                + self.events.queue_bytes()
                 + bytes::queue(&self.line)
                 + bytes::tree::<(Time, AppId), ()>(self.deadlines.len())
                 + bytes::tree::<AppId, Leaving>(self.leaving.len())

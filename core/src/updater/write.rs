@@ -169,6 +169,8 @@ impl Updater {
         let Some(id) = self.patches.take_completed(op, FlightKind::Patch) else {
             return self.count_completion(false);
         };
+        let is_error = !matches!(outcome, PatchOutcome::Done(_));
+        self.events.metrics.on_k8s_call(is_error);
         // The server speaks to all of us, whoever asked.
         if let PatchOutcome::Throttled(Some(wait)) = outcome {
             self.patches.handle_throttled(self.now.mono, wait);
@@ -203,6 +205,8 @@ impl Updater {
         let Some(id) = self.patches.take_completed(op, FlightKind::Read) else {
             return self.count_completion(false);
         };
+        let is_error = !matches!(outcome, ReadOutcome::Found(_));
+        self.events.metrics.on_k8s_call(is_error);
         if let ReadOutcome::Throttled(Some(wait)) = outcome {
             self.patches.handle_throttled(self.now.mono, wait);
         }
