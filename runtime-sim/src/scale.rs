@@ -38,6 +38,8 @@ pub struct Figures {
     pub core_cpu: Duration,
     /// Bytes of state per application, listings left out.
     pub bytes_per_application: usize,
+    /// Of these, bytes of series of metrics.
+    pub metrics_bytes_per_application: usize,
     /// Bytes of the packed listings.
     pub bytes_listings: usize,
     /// Bytes of all state.
@@ -82,6 +84,7 @@ pub fn measure_fleet(size: FleetSize) -> io::Result<Figures> {
         listings_per_interval: listings_max,
         core_cpu: cpu[MEASURED_INTERVALS / 2],
         bytes_per_application: (footprint.total() - footprint.listings) / applications,
+        metrics_bytes_per_application: footprint.metrics / applications,
         bytes_listings: footprint.listings,
         bytes_total: footprint.total(),
         fanout_listings: fan_out.listings,
@@ -124,6 +127,11 @@ impl Figures {
                 format!("at most {BYTES_PER_APPLICATION_MAX}"),
             ),
             (
+                "metrics_bytes_per_application",
+                json!(self.metrics_bytes_per_application),
+                "of these".to_owned(),
+            ),
+            (
                 "core_bytes_listings",
                 json!(self.bytes_listings),
                 format!("at most {BYTES_LISTINGS_MAX}"),
@@ -148,7 +156,7 @@ impl Figures {
             return writeln!(out, "{}", serde_json::Value::Object(object));
         }
         for (name, value, note) in rows {
-            let line = format!("{name:<28} {value:>10}  {note}");
+            let line = format!("{name:<30} {value:>10}  {note}");
             writeln!(out, "{}", line.trim_end())?;
         }
         Ok(())

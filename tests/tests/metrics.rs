@@ -241,9 +241,11 @@ fn nothing_mentions_a_deleted_application_although_its_answers_come_late() {
     world
         .registry_faults
         .insert("r.test".into(), RegistryFault::Slow(Duration::from_secs(9)));
-    world
-        .api_faults
-        .push_back(ApiFault::Slow(Duration::from_secs(9)));
+    for _ in 0..2 {
+        world
+            .api_faults
+            .push_back(ApiFault::Slow(Duration::from_secs(9)));
+    }
     fill(&mut world, 2);
     world.run_for(Duration::from_secs(10));
     assert_eq!(world.patching().len(), 2, "they are writing");
@@ -336,7 +338,7 @@ fn the_labels_are_the_live_applications_whatever_happens() {
                 5 => world.registry_faults.clear(),
                 6 => world.api_faults.push_back(match draw.below(3) {
                     0 => ApiFault::Slow(Duration::from_secs(20)),
-                    1 => ApiFault::Silent,
+                    1 => ApiFault::Denied,
                     _ => ApiFault::ReplyLost,
                 }),
                 _ => world.run_for(Duration::from_millis(draw.below(40_000))),

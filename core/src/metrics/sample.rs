@@ -88,7 +88,7 @@ impl<'a> Sample<'a> {
     }
 
     /// The labels that it has, with their names.
-    pub fn labels(&self) -> impl Iterator<Item = (&'static str, LabelValue<'a>)> {
+    pub fn labels(&self) -> impl Iterator<Item = (&'static str, LabelValue<'a>)> + use<'a> {
         let names = self.family.labels.iter().copied();
         names
             .zip(self.values)
@@ -96,7 +96,7 @@ impl<'a> Sample<'a> {
     }
 
     /// For a histogram: its bounds with how many durations were at most as long.
-    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> {
+    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + use<'a> {
         let histogram = match self.value {
             Value::Histogram(histogram) => Some(histogram),
             Value::Integer(_) => None,

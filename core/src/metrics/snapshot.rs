@@ -38,7 +38,7 @@ impl<'a> Snapshot<'a> {
 
     /// All series, family by family in the order of their names. A family with labels has none before
     /// something moves it; one without is there from the start (`registry.md` 11.1).
-    pub fn samples(&self) -> impl Iterator<Item = Sample<'a>> {
+    pub fn samples(&self) -> impl Iterator<Item = Sample<'a>> + use<'a> {
         let snapshot = *self;
         FAMILIES
             .iter()

@@ -9,6 +9,7 @@ mod app;
 mod cli;
 mod harness;
 mod image;
+mod metrics;
 mod registry;
 mod schedule;
 mod update;
@@ -22,11 +23,12 @@ pub type Runner = fn(&Case<'_>) -> Verdict;
 ///
 /// Two files may hold groups of one name with different shapes (`duration_parse`), hence the file.
 pub fn runner(file: &str, group: &str) -> Option<Runner> {
-    let rooms: [fn(&str, &str) -> Option<Runner>; 6] = [
+    let rooms: [fn(&str, &str) -> Option<Runner>; 7] = [
         app::runner,
         image::runner,
         update::runner,
         schedule::runner,
+        metrics::runner,
         registry::runner,
         cli::runner,
     ];
