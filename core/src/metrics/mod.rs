@@ -221,8 +221,7 @@ impl Metrics {
             Observation::EndpointForgotten { endpoint } => self.registries.on_gone(endpoint),
             Observation::RepositoryForgotten { endpoint, name } => {
                 if has_scope && let Some(series) = self.registries.find_mut(endpoint) {
-                    let scope = crate::registry::token::pull_scope(name);
-                    series.tokens.on_scope_gone(&scope);
+                    series.tokens.on_repository_gone(name);
                 }
             }
         }

@@ -85,9 +85,14 @@ impl Tokens {
         &mut self.series[at]
     }
 
-    /// Drops the series of a scope.
-    pub(super) fn on_scope_gone(&mut self, scope: &str) {
-        self.series.retain(|series| &*series.scope != scope);
+    /// Drops the series whose scope is this repository, whatever the actions.
+    pub(super) fn on_repository_gone(&mut self, name: &str) {
+        let is_of = |scope: &str| {
+            let rest = scope.strip_prefix("repository:");
+            let rest = rest.and_then(|rest| rest.strip_prefix(name));
+            rest.is_some_and(|rest| rest.starts_with(':'))
+        };
+        self.series.retain(|series| !is_of(&series.scope));
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
@@ -204,12 +209,16 @@ mod tests {
     fn scopes_are_one_unless_they_are_wanted() {
         for (has_scope, n_series) in [(false, 1), (true, 2)] {
             let mut tokens = Tokens::default();
-            for scope in ["a", "b", "a"] {
+            for scope in [
+                "repository:a:pull",
+                "repository:ab:pull",
+                "repository:a:pull",
+            ] {
                 tokens.of(&subject("s", scope), has_scope).requests += 1;
             }
             assert_eq!(tokens.series.len(), n_series);
             assert_eq!(tokens.series.iter().map(|one| one.requests).sum::<u64>(), 3);
-            tokens.on_scope_gone("a");
+            tokens.on_repository_gone("a");
             assert_eq!(tokens.series.len(), 1);
         }
     }

@@ -8,7 +8,8 @@ use core::time::Duration;
 use super::Registry;
 use super::job::{JobId, Stage, Task};
 use super::outcome::RegistryOutcome;
-use super::token::pull_scope;
+use super::token::read_scope;
+use super::url;
 use crate::credential::CredentialSource;
 
 /// A fact for counting.
@@ -188,10 +189,14 @@ impl Registry {
                 Stage::Head | Stage::Tag | Stage::Manifest(_) => RequestKind::Manifest,
                 Stage::Config(_) => RequestKind::Blob,
             },
-            Task::Token(task) => RequestKind::Auth(Arc::new(TokenSubject {
-                service: task.service.clone(),
-                scope: pull_scope(&self.repositories[&job.repository].key.name).into(),
-            })),
+            Task::Token(task) => {
+                let authority = url::split(&task.realm).map_or("", |parts| parts.authority);
+                let name = &self.repositories[&job.repository].key.name;
+                RequestKind::Auth(Arc::new(TokenSubject {
+                    service: task.service.clone(),
+                    scope: read_scope(authority, name).into(),
+                }))
+            }
         }
     }
 
