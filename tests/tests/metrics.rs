@@ -17,9 +17,11 @@ const WEB: &str = "r.test/org/web";
 /// Families that are there, and that the client of the Argo CD API will move.
 const OF_ARGOCD: [&str; 2] = ["argocd_api_errors_total", "argocd_api_requests_total"];
 
+type Scenario = fn() -> World;
+
 #[test]
 fn every_family_moves() {
-    let table: &[(fn() -> World, &[&str])] = &[
+    let table: &[(Scenario, &[&str])] = &[
         (
             || two_applications_on_one_repository(Mode::Continuous),
             &[
@@ -211,7 +213,7 @@ fn the_warm_up_is_neither_attempt_nor_success_and_a_dry_run_updates_nothing() {
     world.run_for(Duration::from_secs(4));
     assert_eq!(total(&world, "application_last_attempt_timestamp", &[]), 0);
     assert_eq!(total(&world, "applications_watched_total", &[]), 1);
-    world.run_for(Duration::from_secs(60));
+    world.run_for(Duration::from_mins(1));
     assert!(total(&world, "application_last_attempt_timestamp", &[]) > 0);
     assert_eq!(total(&world, "images_updated_total", &[]), 1);
     assert_eq!(total(&world, "update_cycle_duration_seconds", &[]), 2);
@@ -220,7 +222,7 @@ fn the_warm_up_is_neither_attempt_nor_success_and_a_dry_run_updates_nothing() {
     settings.dry_run = true;
     let mut world = World::new(settings);
     fill(&mut world, 1);
-    world.run_for(Duration::from_secs(60));
+    world.run_for(Duration::from_mins(1));
     assert_eq!(total(&world, "images_considered_total", &[]), 1);
     assert_eq!(total(&world, "images_updated_total", &[]), 0);
 }
