@@ -195,14 +195,8 @@ fn endpoints_of(
             .map(|problem| format!("{path}: {}", problem.detail))
             .collect::<Vec<_>>()
     })?;
-    for entry in &entries {
-        if entry.has_ping {
-            warnings.push(format!(
-                "{path}: registry {}: ping has no effect",
-                entry.name
-            ));
-        }
-    }
+    let found = entries.iter().flat_map(conf::RegistryEntry::warnings);
+    warnings.extend(found.map(|warning| format!("{path}: {warning}")));
     Ok(entries
         .iter()
         .map(conf::RegistryEntry::to_settings)

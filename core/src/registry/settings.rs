@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::backoff::Backoff;
-use super::conf::{EndpointNames, check_endpoints};
+use super::conf_problem::{EndpointNames, check_endpoints};
 use crate::credential::CredentialSource;
 use crate::http::TrustAnchors;
 use crate::image::TagListSort;
