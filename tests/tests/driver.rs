@@ -348,6 +348,7 @@ impl Told {
                 "request finished".to_owned()
             }
             Event::OperationStalled { .. } => "stalled".to_owned(),
+            Event::RegistriesReloaded { .. } => "reloaded".to_owned(),
             Event::ShutdownBegun { operations } => format!("shutdown begun: {operations}"),
             Event::Stopped { abandoned } => format!("stopped: {abandoned}"),
             Event::ApplicationIgnored { .. }
@@ -358,6 +359,7 @@ impl Told {
             | Event::WriteRefused { .. }
             | Event::DryRun { .. }
             | Event::WriteFailed { .. }
+            | Event::RegistriesRefused { .. }
             | Event::Schedule(_)
             | Event::Registry(_) => return,
         };

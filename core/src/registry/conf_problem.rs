@@ -157,7 +157,8 @@ pub(super) fn check_endpoints<'a>(
             let detail = format!("API URL {api_url:?} of registry {name} is no http or https URL");
             add(ConfProblemKind::InvalidApiUrl, detail);
         }
-        match by_prefix.insert(prefix, name) {
+        // A slash at its end makes no difference to what a prefix matches.
+        match by_prefix.insert(prefix.trim_end_matches('/'), name) {
             Some(first) if prefix.is_empty() => {
                 let detail = format!(
                     "there must be only one registry without prefix: {name} has none, and there already is {first}"
