@@ -5,5 +5,6 @@ mod driver;
 mod facts;
 mod listings;
 mod logins;
+mod reloads;
 mod revalidations;
 mod sickness;
