@@ -197,6 +197,7 @@ async fn checks_come_when_they_are_due_and_the_driver_sleeps_between_them() {
         http: HttpClient::new(HttpSettings::default(), system_roots()),
         cluster: ClusterClient::new(kube::Client::new(service, "argocd")),
         scope: scope(INTERVAL),
+        reloads: None,
     };
     let start = Instant::now();
     let mut checks = Vec::new();
@@ -313,6 +314,7 @@ async fn parts(wire: &Wire, settings: Settings) -> Parts {
         http: HttpClient::new(HttpSettings::default(), system_roots()),
         cluster: cluster.expect("the kubeconfig is right"),
         scope: scope(interval),
+        reloads: None,
     }
 }
 
