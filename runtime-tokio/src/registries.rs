@@ -1,6 +1,6 @@
 //! `registries.conf`: read at start, and again whenever it has changed (`registry.md` 2, D-38, D-41).
 //!
-//! - The content is compared, not the file: a ConfigMap is mounted as links that are swapped.
+//! - The content is compared, not the file: a `ConfigMap` is mounted as links that are swapped.
 //! - A change counts once it was read twice: a file that is just being written is not half of it.
 //! - Whatever is wrong with a new content, the registries that are known stay; it is told once.
 
@@ -73,7 +73,7 @@ impl RegistriesFile {
                     "registries configuration {path} is not used: {reason}; built-in registries apply"
                 )],
             }),
-            content => news_of(&self.path, content),
+            content @ (Content::Unreadable(_) | Content::Text(_)) => news_of(&self.path, content),
         }
     }
 
@@ -184,11 +184,14 @@ fn read(path: &Path) -> Content {
         Ok(_) => Content::Text(text),
         Err(error) => {
             let reason = error.to_string();
-            match error.kind() {
-                ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory => {
-                    Content::Missing(reason)
-                }
-                _ => Content::Unreadable(reason),
+            let is_missing = matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory
+            );
+            if is_missing {
+                Content::Missing(reason)
+            } else {
+                Content::Unreadable(reason)
             }
         }
     }

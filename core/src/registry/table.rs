@@ -387,6 +387,17 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_inferred_once_and_keeps_library_in_its_names() {
+        let mut table = table(&[]);
+        let id = table.select("quay.io", "library/x").expect("an endpoint");
+        for name in ["library/x", "other/y"] {
+            assert_eq!(table.select("quay.io", name), Ok(id), "D-54");
+        }
+        let name = table[id].repository_name("library/x");
+        assert_eq!(name.as_deref(), Ok("library/x"), "D-13");
+    }
+
+    #[test]
     fn hosts_that_are_none_are_not_inferred() {
         let mut table = table(&[]);
         for bad in ["a b", "u@h", "h/p", "h?x", "\u{e9}.io"] {

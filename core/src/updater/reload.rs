@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use super::{Updater, Work};
 use crate::event::Event;
 use crate::id::AppId;
+use crate::lookup::LookupState;
 use crate::registry::{EndpointSettings, RepositoryId};
 use crate::update::Plan;
 
@@ -72,7 +73,7 @@ impl Updater {
             .run
             .as_ref()
             .filter(|run| run.next_plan.is_none())
-            .map(|run| run.lookups.iter().map(|one| one.repository()).collect());
+            .map(|run| run.lookups.iter().map(LookupState::repository).collect());
         let plan = Plan::of(&entry.app, &self.config.runtime_platform);
         let repositories = self.retained_repositories(&plan);
         let is_run_moved = under_way.is_some_and(|under_way| {

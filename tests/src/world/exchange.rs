@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use image_updater_core::credential::CredentialSource;
 use image_updater_core::effect::{ClusterEffect, Effect};
 use image_updater_core::http::{HttpOutcome, HttpRequest, TransportFailure, TransportKind};
 use image_updater_core::id::{AppKey, OpId};

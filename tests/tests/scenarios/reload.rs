@@ -51,8 +51,12 @@ fn other_credentials_mend_all_applications_at_once_and_not_at_their_next_check()
         ..unlimited("r.test")
     };
     let mut world = World::new(settings(&[secured("OLD")]));
-    world.credentials.insert("env:OLD".into(), "robot:stale".into());
-    world.credentials.insert("env:NEW".into(), "robot:fresh".into());
+    world
+        .credentials
+        .insert("env:OLD".into(), "robot:stale".into());
+    world
+        .credentials
+        .insert("env:NEW".into(), "robot:fresh".into());
     world.registry("r.test").auth = Auth::basic("robot", "fresh");
     fill(&mut world, 3);
     world.run_for(Duration::from_secs(5));

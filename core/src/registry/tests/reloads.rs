@@ -23,8 +23,8 @@ fn endpoint(prefix: &str) -> EndpointSettings {
     }
 }
 
-fn env(variable: &str) -> Option<CredentialSource> {
-    Some(CredentialSource::Env(variable.into()))
+fn env(variable: &str) -> CredentialSource {
+    CredentialSource::Env(variable.into())
 }
 
 fn driver(endpoints: &[EndpointSettings]) -> Driver {
@@ -103,7 +103,7 @@ fn a_throttle_window_outlives_every_reload() {
     };
     for endpoints in [
         vec![EndpointSettings {
-            credentials: env("X"),
+            credentials: Some(env("X")),
             ..endpoint("reg.io")
         }],
         vec![EndpointSettings {
@@ -197,7 +197,7 @@ fn another_api_url_is_another_server_with_its_own_slots() {
 #[test]
 fn other_credentials_take_effect_at_once_and_keep_the_servers_challenge() {
     let with_credentials = |variable| EndpointSettings {
-        credentials: env(variable),
+        credentials: Some(env(variable)),
         ..endpoint("reg.io")
     };
     let mut driver = driver(&[with_credentials("OLD")]);
