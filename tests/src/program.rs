@@ -144,7 +144,7 @@ impl Program {
         }
     }
 
-    /// Replaces its `registries.conf` in the way of a mounted ConfigMap, as a whole.
+    /// Replaces its `registries.conf` in the way of a mounted `ConfigMap`, as a whole.
     pub fn replace_registries(&self, registries: &str) {
         let next = self.folder.0.join("next.conf");
         std::fs::write(&next, registries).expect("the temporary folder can be written to");
