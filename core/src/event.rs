@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use crate::app::{IgnoreReason, Problem};
 use crate::id::{AppKey, OpId};
-use crate::registry::RegistryOutcome;
+use crate::registry::{RegistryOutcome, ReloadCounts};
 use crate::schedule::ScheduleEvent;
 use crate::update::{Change, Counters, Reason, Refusal};
 
@@ -131,6 +131,18 @@ pub enum Event {
     Schedule(ScheduleEvent),
     /// The registry room reports something that concerns no single application.
     Registry(RegistryOutcome),
+    /// The configured registries were replaced by others, which hold from now on.
+    RegistriesReloaded {
+        /// What became of the entries.
+        counts: ReloadCounts,
+        /// Applications whose images are looked up to find out who serves them now.
+        applications: usize,
+    },
+    /// Other registries were asked for that cannot be worked with: the old ones stay.
+    RegistriesRefused {
+        /// All that is wrong, one sentence each.
+        problems: Vec<String>,
+    },
     /// Shutting down: nothing new starts.
     ShutdownBegun {
         /// Operations that are waited for.

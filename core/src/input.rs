@@ -2,11 +2,13 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::app::Application;
 use crate::http::HttpOutcome;
 use crate::id::{AppKey, OpId};
+use crate::registry::EndpointSettings;
 use crate::secret::Secret;
 
 /// A fact from outside.
@@ -18,6 +20,8 @@ pub enum Input {
     Http(OpId, HttpOutcome),
     /// Answers [`crate::effect::Effect::ReadCredential`].
     Credential(OpId, CredentialOutcome),
+    /// Settings changed while the process runs.
+    Settings(SettingsInput),
     /// The life of the process.
     Process(ProcessInput),
 }
@@ -87,6 +91,14 @@ pub enum CredentialOutcome {
     Denied(String),
     /// It failed: program failed, timed out, API server away.
     Failed(String),
+}
+
+/// Settings that may change while the process runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SettingsInput {
+    /// These are all configured registries from now on (`registry.md` 2). Where they cannot be worked with,
+    /// the old ones stay, and [`crate::event::Event::RegistriesRefused`] says why.
+    Registries(Vec<EndpointSettings>),
 }
 
 /// Facts about the process itself.

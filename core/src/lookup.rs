@@ -42,6 +42,14 @@ pub(crate) enum LookupState {
 }
 
 impl LookupState {
+    /// The repository that is looked up.
+    pub(crate) const fn repository(&self) -> Option<RepositoryId> {
+        match self {
+            Self::Listing(repository) | Self::Ready { repository, .. } => Some(*repository),
+            Self::NotNeeded | Self::Failed(_) => None,
+        }
+    }
+
     pub(crate) const fn ready(repository: RepositoryId) -> Self {
         Self::Ready {
             repository,

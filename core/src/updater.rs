@@ -11,6 +11,7 @@ mod decision;
 mod inquiry;
 mod journal;
 mod progress;
+mod reload;
 mod run;
 mod view;
 mod write;
@@ -26,7 +27,7 @@ use crate::config::Config;
 use crate::effect::Effect;
 use crate::event::{Event, RunKind};
 use crate::id::{AppId, AppKey, OpIds};
-use crate::input::{Input, ProcessInput};
+use crate::input::{Input, ProcessInput, SettingsInput};
 use crate::keyed::Seed;
 use crate::metrics::Metrics;
 use crate::patch::{PatchOutcome, Patches};
@@ -80,6 +81,9 @@ enum Work {
     Progress(AppId),
     /// Decide this application again, from what is kept.
     Redecide(AppId),
+    /// Ask anew who serves the images of this application; it is decided again if that changed, or if
+    /// what is known of them says something else now.
+    Resolve { id: AppId, is_resorted: bool },
 }
 
 /// Where the life of the process stands.
@@ -125,6 +129,7 @@ impl Updater {
                 let known = self.registry.handle_credential(self.now, op, outcome);
                 self.count_completion(known);
             }
+            Input::Settings(SettingsInput::Registries(endpoints)) => self.on_registries(&endpoints),
             Input::Process(ProcessInput::Shutdown) => self.on_shutdown(),
         }
         self.turn();
@@ -300,6 +305,7 @@ impl Updater {
             match work {
                 Work::Progress(id) => self.on_progress(id),
                 Work::Redecide(id) => self.on_redecide(id),
+                Work::Resolve { id, is_resorted } => self.on_resolve(id, is_resorted),
             }
         }
         moved

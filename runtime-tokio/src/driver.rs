@@ -45,6 +45,8 @@ pub struct Parts {
     pub cluster: ClusterClient,
     /// Which applications are watched.
     pub scope: WatchScope,
+    /// Settings that change while it runs; `None` where none do.
+    pub reloads: Option<mpsc::Receiver<Input>>,
 }
 
 /// Why a driver ended before its work was done and without being told to.
@@ -90,6 +92,7 @@ struct Driver {
     starter: Starter,
     answered: mpsc::UnboundedReceiver<Input>,
     watched: mpsc::Receiver<Input>,
+    reloads: Option<mpsc::Receiver<Input>>,
     watch: JoinHandle<WatchEnd>,
 }
 
@@ -114,6 +117,7 @@ impl Driver {
             },
             answered,
             watched,
+            reloads: parts.reloads,
             watch,
         }
     }
@@ -154,6 +158,7 @@ impl Driver {
                 }
                 Some(input) = self.answered.recv() => Some(input),
                 Some(input) = self.watched.recv(), if !is_stopping => Some(input),
+                Some(input) = next_of(&mut self.reloads), if !is_stopping => Some(input),
                 // After its facts.
                 ended = &mut self.watch, if !is_stopping => {
                     is_stopping = true;
@@ -202,6 +207,11 @@ impl Driver {
             observe(&event);
         }
     }
+}
+
+/// The next input of a channel that may not be there.
+async fn next_of(channel: &mut Option<mpsc::Receiver<Input>>) -> Option<Input> {
+    channel.as_mut()?.recv().await
 }
 
 fn to_failure(ended: Result<WatchEnd, JoinError>) -> DriverError {
@@ -358,6 +368,7 @@ mod tests {
                 label_selector: String::new(),
                 interval,
             },
+            reloads: None,
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod driver;
 pub mod http;
 pub mod kube;
+pub mod registries;
 pub mod run;
 pub mod settings;
 pub mod spawn;

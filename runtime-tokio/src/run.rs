@@ -8,6 +8,7 @@ use std::time::Duration;
 use image_updater_core::Seed;
 use image_updater_core::duration::GoDuration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use crate::args::{
     self, ApplicationsApi, Mode, RegistryVariables, RunSettings, printable_interval, printable_port,
@@ -16,8 +17,9 @@ use crate::clock::Clock;
 use crate::driver::{Parts, drive_to_end};
 use crate::http::{HttpClient, install_tls_provider, system_roots};
 use crate::kube::ClusterClient;
+use crate::registries::watch_registries;
 use crate::settings::{Resolved, resolve};
-use crate::spawn::install_panic_hook;
+use crate::spawn::{install_panic_hook, spawn};
 use crate::telemetry::{Field, Log, Narrator, Relay};
 use crate::version;
 
@@ -51,6 +53,10 @@ pub fn run(
     };
     for warning in &resolved.warnings {
         log.warn(warning, &[]);
+    }
+    if let Some(registries) = resolved.registries_loaded {
+        let registries = i64::try_from(registries).unwrap_or(i64::MAX);
+        log.info("registries loaded", &[Field::new("registries", registries)]);
     }
     if let Some(reason) = refusal(settings) {
         log.fatal(reason, &[]);
@@ -97,6 +103,12 @@ async fn work(settings: &RunSettings, resolved: Resolved, log: Arc<Log>) -> Exit
         }
     };
     let clock = Clock::start();
+    let reloads = resolved.registries.map(|file| {
+        let (news, reloads) = mpsc::channel(1);
+        // It ends with the driver, which nobody outlives.
+        drop(spawn(watch_registries(file, Arc::clone(&log), news)));
+        reloads
+    });
     let parts = Parts {
         config: resolved.config,
         seed: seed(&clock),
@@ -104,6 +116,7 @@ async fn work(settings: &RunSettings, resolved: Resolved, log: Arc<Log>) -> Exit
         http: HttpClient::new(resolved.http, system_roots()),
         cluster,
         scope: resolved.scope,
+        reloads,
     };
     let mut narrator = Narrator::new(Arc::clone(&log));
     match drive_to_end(parts, |event| narrator.tell(event), told_to_end()).await {

@@ -1,18 +1,18 @@
 //! From what the user asked for to the settings of core and adapters.
 
-use std::path::Path;
 use std::time::Duration;
 
 use image_updater_core::app::LabelSelector;
 use image_updater_core::config::{Config, Settings};
 use image_updater_core::image::Platform;
 use image_updater_core::registry::backoff::Backoff;
-use image_updater_core::registry::{EndpointSettings, RegistrySettings, conf};
+use image_updater_core::registry::{EndpointSettings, RegistrySettings};
 use image_updater_core::schedule::{self, Concurrency, ScheduleSettings};
 
 use crate::args::{Mode, RegistryVariables, RunSettings, Schedule};
 use crate::http::{HttpSettings, Proxies};
 use crate::kube::WatchScope;
+use crate::registries::RegistriesFile;
 use crate::version;
 
 /// Everything that follows from the command line, the environment and `registries.conf`.
@@ -24,6 +24,10 @@ pub struct Resolved {
     pub http: HttpSettings,
     /// For the watch.
     pub scope: WatchScope,
+    /// `registries.conf`, to be watched for changes; `None` when there is none to be watched.
+    pub registries: Option<RegistriesFile>,
+    /// How many registries are configured; `None` without a file.
+    pub registries_loaded: Option<usize>,
     /// What the user should know though it stops nothing.
     pub warnings: Vec<String>,
 }
@@ -36,13 +40,20 @@ pub fn resolve(
 ) -> Result<Resolved, Vec<String>> {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
-    let endpoints = match read_registries(&settings.registries_conf_path, &mut warnings) {
-        Ok(endpoints) => endpoints,
-        Err(found) => {
+    let mut registries = RegistriesFile::new(&settings.registries_conf_path);
+    let endpoints = match registries.as_mut().map(RegistriesFile::read_at_start) {
+        None => Vec::new(),
+        Some(Ok(news)) => {
+            warnings.extend(news.warnings);
+            news.endpoints
+        }
+        Some(Err(found)) => {
             problems.extend(found);
             Vec::new()
         }
     };
+    let is_there = registries.as_ref().is_some_and(RegistriesFile::is_there);
+    let registries_loaded = is_there.then_some(endpoints.len());
     let selector = &settings.selection.label_selector;
     if let Err(error) = LabelSelector::parse(selector) {
         problems.push(format!("--match-application-label: {selector:?}: {error}"));
@@ -77,6 +88,8 @@ pub fn resolve(
         config,
         http: http_settings(variables, &mut warnings),
         scope,
+        registries,
+        registries_loaded,
         warnings,
     })
 }
@@ -155,73 +168,6 @@ pub(crate) fn http_settings(
         user_agent: version::user_agent(),
         ..HttpSettings::default()
     }
-}
-
-/// The endpoints of the file; a file that is not there is a warning (`ops.md` 3.1).
-fn read_registries(
-    path: &str,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<EndpointSettings>, Vec<String>> {
-    if path.is_empty() {
-        return Ok(Vec::new());
-    }
-    match read_file(Path::new(path)) {
-        Ok(text) => endpoints_of(path, &text, warnings),
-        Err(error) => {
-            warnings.push(format!(
-                "registries configuration {path} is not used: {error}; built-in registries apply"
-            ));
-            Ok(Vec::new())
-        }
-    }
-}
-
-/// The endpoints of a file that must be there (`registry.md` 2.1, `test`).
-pub(crate) fn read_required_registries(
-    path: &str,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<EndpointSettings>, Vec<String>> {
-    let text = read_file(Path::new(path)).map_err(|error| {
-        vec![format!(
-            "registries configuration {path} cannot be read: {error}"
-        )]
-    })?;
-    endpoints_of(path, &text, warnings)
-}
-
-fn endpoints_of(
-    path: &str,
-    text: &str,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<EndpointSettings>, Vec<String>> {
-    let entries = conf::parse(text).map_err(|error| {
-        error
-            .problems
-            .iter()
-            .map(|problem| format!("{path}: {}", problem.detail))
-            .collect::<Vec<_>>()
-    })?;
-    for entry in &entries {
-        if entry.has_ping {
-            warnings.push(format!(
-                "{path}: registry {}: ping has no effect",
-                entry.name
-            ));
-        }
-    }
-    Ok(entries
-        .iter()
-        .map(conf::RegistryEntry::to_settings)
-        .collect())
-}
-
-/// Reads a small file at start, before anything runs that could be held up by it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "read once, before the runtime starts"
-)]
-fn read_file(path: &Path) -> std::io::Result<String> {
-    std::fs::read_to_string(path)
 }
 
 /// The platform that we run on, with Go's names (`images.md` 9.4).

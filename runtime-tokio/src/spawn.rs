@@ -158,6 +158,17 @@ where
     tokio::spawn(task)
 }
 
+/// Does work that may block, such as reading a file, where nobody else is held up by it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tasks are started here and nowhere else"
+)]
+pub fn spawn_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    tokio::task::spawn_blocking(work)
+}
+
 /// Makes a panic say in one line of `log` where it happened without showing data: only messages that
 /// are literals in the source are printed, since a formatted one may hold anything. Where the log
 /// cannot be written to, because the panic happened in there, the line goes to standard error as it is.

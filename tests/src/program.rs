@@ -21,6 +21,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::servers::{Folder, within_half_a_minute};
 
 const NAME: &str = "argocd-image-updater";
+const CONF: &str = "registries.conf";
 /// How long it may take to end when nothing is under way; `--shutdown-timeout` is 25 s.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -29,7 +30,7 @@ pub struct Program {
     child: Child,
     lines: Lines,
     readers: Vec<JoinHandle<()>>,
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// How it ended.
@@ -85,7 +86,7 @@ pub fn ask(
     variables: &[(&str, &str)],
 ) -> Answered {
     let folder = Folder::new("command");
-    let conf = folder.0.join("registries.conf");
+    let conf = folder.0.join(CONF);
     std::fs::write(&conf, registries).expect("the temporary folder can be written to");
     let output = Command::new(executable())
         .env_clear()
@@ -111,7 +112,7 @@ impl Program {
     /// `registries.conf`, and servers of its own and jitter off.
     pub fn start(kubeconfig: &Path, registries: &str, flags: &[&str]) -> Self {
         let folder = Folder::new("program");
-        let conf = folder.0.join("registries.conf");
+        let conf = folder.0.join(CONF);
         std::fs::write(&conf, registries).expect("the temporary folder can be written to");
         let mut child = Command::new(executable())
             .env_clear()
@@ -139,8 +140,16 @@ impl Program {
             child,
             lines,
             readers,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Replaces its `registries.conf` in the way of a mounted `ConfigMap`, as a whole.
+    pub fn replace_registries(&self, registries: &str) {
+        let next = self.folder.0.join("next.conf");
+        std::fs::write(&next, registries).expect("the temporary folder can be written to");
+        let conf = self.folder.0.join(CONF);
+        std::fs::rename(next, conf).expect("the temporary folder can be written to");
     }
 
     /// Starts it in continuous mode with a check every two seconds and no warm-up.

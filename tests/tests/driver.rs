@@ -197,6 +197,7 @@ async fn checks_come_when_they_are_due_and_the_driver_sleeps_between_them() {
         http: HttpClient::new(HttpSettings::default(), system_roots()),
         cluster: ClusterClient::new(kube::Client::new(service, "argocd")),
         scope: scope(INTERVAL),
+        reloads: None,
     };
     let start = Instant::now();
     let mut checks = Vec::new();
@@ -313,6 +314,7 @@ async fn parts(wire: &Wire, settings: Settings) -> Parts {
         http: HttpClient::new(HttpSettings::default(), system_roots()),
         cluster: cluster.expect("the kubeconfig is right"),
         scope: scope(interval),
+        reloads: None,
     }
 }
 
@@ -348,6 +350,7 @@ impl Told {
                 "request finished".to_owned()
             }
             Event::OperationStalled { .. } => "stalled".to_owned(),
+            Event::RegistriesReloaded { .. } => "reloaded".to_owned(),
             Event::ShutdownBegun { operations } => format!("shutdown begun: {operations}"),
             Event::Stopped { abandoned } => format!("stopped: {abandoned}"),
             Event::ApplicationIgnored { .. }
@@ -358,6 +361,7 @@ impl Told {
             | Event::WriteRefused { .. }
             | Event::DryRun { .. }
             | Event::WriteFailed { .. }
+            | Event::RegistriesRefused { .. }
             | Event::Schedule(_)
             | Event::Registry(_) => return,
         };

@@ -107,6 +107,8 @@ impl Metrics {
             | Event::WriteFailed { .. }
             | Event::OperationStalled { .. }
             | Event::Schedule(ScheduleEvent::PassStarted { .. })
+            | Event::RegistriesReloaded { .. }
+            | Event::RegistriesRefused { .. }
             | Event::ShutdownBegun { .. }
             | Event::Stopped { .. } => {}
         }

@@ -29,6 +29,11 @@ impl RateBudget {
         }
     }
 
+    /// Goes on with another rate; the next permit counts from the last.
+    pub fn adapt(&mut self, per_second: Option<u32>) {
+        self.interval = Self::new(per_second).interval;
+    }
+
     /// The time for which the next permit would be issued when asked at `now`.
     pub fn permit_at(&self, now: Time) -> Time {
         let Some(last) = self.last.filter(|_| !self.interval.is_zero()) else {

@@ -1,16 +1,16 @@
 //! `registries.conf`: read strictly, checked as a whole, every problem told at once (`registry.md` 2,
 //! D-38).
 
-use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use core::fmt;
 
+pub use super::conf_problem::{ConfError, ConfProblem, ConfProblemKind};
+use super::conf_problem::{EndpointNames, check_endpoints};
 use super::conf_yaml::{ConfNode, ConfScalar, read_document};
 use super::settings::EndpointSettings;
-use super::url;
+use super::{pem, url};
 use crate::credential::{CredentialReference, RegistryPrefix};
 use crate::duration::GoDuration;
 use crate::http::TrustAnchors;
@@ -33,6 +33,8 @@ pub struct RegistryEntry {
     pub tag_sort: TagListSort,
     /// `insecure`.
     pub is_insecure: bool,
+    /// `ca_file` or `ca_data` (`registry.md` 18, D-42).
+    pub trust: TrustAnchors,
     /// `defaultns`.
     pub default_namespace: String,
     /// `limit` in requests per second, with its default; `None` is unlimited (D-36).
@@ -53,6 +55,28 @@ impl RegistryEntry {
         }
     }
 
+    /// What the user should know though it stops nothing, one clause each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let mut warn = |text: &str| warnings.push(format!("registry {}: {text}", self.name));
+        if self.has_ping {
+            warn("ping has no effect");
+        }
+        if self.tag_sort != TagListSort::Unsorted {
+            warn("tagsortmode takes the place of dates: metadata retrieval is disabled");
+        }
+        let is_https = url::split(&self.api_url).is_some_and(|parts| parts.is_https);
+        if self.trust != TrustAnchors::System && self.is_insecure {
+            warn("ca_file and ca_data have no effect: insecure trusts every certificate");
+        } else if self.trust != TrustAnchors::System && !is_https {
+            warn("ca_file and ca_data have no effect: the API URL is not https");
+        }
+        if self.prefix.contains("://") {
+            warn("no image has a prefix with a scheme: it is to be host, host:port or host/path");
+        }
+        warnings
+    }
+
     /// The entry as the registry room takes it.
     pub fn to_settings(&self) -> EndpointSettings {
         let credentials = CredentialReference::parse(&self.credentials, RegistryPrefix::Optional);
@@ -63,7 +87,7 @@ impl RegistryEntry {
             credentials: credentials.ok().map(|reference| reference.source),
             credentials_age_max: self.credsexpire.to_duration().filter(|age| !age.is_zero()),
             is_insecure: self.is_insecure,
-            trust: TrustAnchors::System,
+            trust: self.trust.clone(),
             default_namespace: Some(self.default_namespace.as_str())
                 .filter(|namespace| !namespace.is_empty())
                 .map(Into::into),
@@ -72,68 +96,6 @@ impl RegistryEntry {
             is_default: self.is_default,
         }
     }
-}
-
-/// What tells one endpoint from another.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct EndpointNames<'a> {
-    pub(super) name: &'a str,
-    pub(super) api_url: &'a str,
-    pub(super) prefix: &'a str,
-    pub(super) is_default: bool,
-}
-
-/// What of the endpoints is missing, and what stands twice (`registry.md` 2.5, D-38).
-pub(super) fn check_endpoints<'a>(
-    endpoints: impl Iterator<Item = EndpointNames<'a>>,
-) -> Vec<ConfProblem> {
-    let mut problems = Vec::new();
-    let mut by_prefix: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut default: Option<&str> = None;
-    for (place, endpoint) in endpoints.enumerate() {
-        let mut add = |kind, detail: String| problems.push(ConfProblem::new(kind, detail));
-        let EndpointNames {
-            name,
-            api_url,
-            prefix,
-            is_default,
-        } = endpoint;
-        let place = place + 1;
-        if name.is_empty() {
-            let detail = format!("registry name is missing for entry {place}");
-            add(ConfProblemKind::MissingName, detail);
-        }
-        if api_url.is_empty() {
-            let detail = format!("API URL must be specified for registry {name}");
-            add(ConfProblemKind::MissingApiUrl, detail);
-        } else if url::split(api_url).is_none_or(|parts| !parts.query.is_empty()) {
-            let detail = format!("API URL {api_url:?} of registry {name} is no http or https URL");
-            add(ConfProblemKind::InvalidApiUrl, detail);
-        }
-        match by_prefix.insert(prefix, name) {
-            Some(first) if prefix.is_empty() => {
-                let detail = format!(
-                    "there must be only one registry without prefix: {name} has none, and there already is {first}"
-                );
-                add(ConfProblemKind::MultipleWithoutPrefix, detail);
-            }
-            Some(first) => {
-                let detail = format!("prefix {prefix} of {name} is that of {first} already");
-                add(ConfProblemKind::DuplicatePrefix, detail);
-            }
-            None => {}
-        }
-        if is_default {
-            if let Some(first) = default {
-                let detail = format!(
-                    "cannot set registry {prefix} as default: {first} is the default already"
-                );
-                add(ConfProblemKind::SecondDefault, detail);
-            }
-            default = default.or(Some(prefix));
-        }
-    }
-    problems
 }
 
 /// Reads the text of a `registries.conf`. Only its first document counts; an empty one is no entry.
@@ -173,109 +135,6 @@ pub fn parse(text: &str) -> Result<Vec<RegistryEntry>, ConfError> {
     }
 }
 
-/// Everything that is wrong with a file.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ConfError {
-    /// The problems in the order of the file; at least one.
-    pub problems: Vec<ConfProblem>,
-}
-
-impl fmt::Display for ConfError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, problem) in self.problems.iter().enumerate() {
-            if place > 0 {
-                f.write_str("; ")?;
-            }
-            f.write_str(&problem.detail)?;
-        }
-        Ok(())
-    }
-}
-
-impl core::error::Error for ConfError {}
-
-/// One thing that is wrong.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ConfProblem {
-    /// The class.
-    pub kind: ConfProblemKind,
-    /// A clause for people.
-    pub detail: Box<str>,
-}
-
-impl ConfProblem {
-    pub(super) fn new(kind: ConfProblemKind, detail: impl Into<Box<str>>) -> Self {
-        Self {
-            kind,
-            detail: detail.into(),
-        }
-    }
-}
-
-/// Classes of problems.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum ConfProblemKind {
-    /// The text is no YAML, or uses more of it than is read here.
-    YamlSyntax,
-    /// A key that does not exist.
-    UnknownKey,
-    /// A key that stands twice.
-    DuplicateKey,
-    /// A value of another type.
-    TypeMismatch,
-    /// An entry without `name`.
-    MissingName,
-    /// An entry without `api_url`.
-    MissingApiUrl,
-    /// An `api_url` that is no `http` or `https` URL.
-    InvalidApiUrl,
-    /// A second entry without `prefix`.
-    MultipleWithoutPrefix,
-    /// A `prefix` that an earlier entry has.
-    DuplicatePrefix,
-    /// An unknown word in `tagsortmode`.
-    UnknownTagSortMode,
-    /// A credential reference that does not parse.
-    InvalidCredentials,
-    /// A second entry with `default: true`.
-    SecondDefault,
-}
-
-impl ConfProblemKind {
-    /// The class as a word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::YamlSyntax => "yaml_syntax",
-            Self::UnknownKey => "unknown_key",
-            Self::DuplicateKey => "duplicate_key",
-            Self::TypeMismatch => "type_mismatch",
-            Self::MissingName => "missing_name",
-            Self::MissingApiUrl => "missing_api_url",
-            Self::InvalidApiUrl => "invalid_api_url",
-            Self::MultipleWithoutPrefix => "multiple_without_prefix",
-            Self::DuplicatePrefix => "duplicate_prefix",
-            Self::UnknownTagSortMode => "unknown_tag_sort_mode",
-            Self::InvalidCredentials => "invalid_credentials",
-            Self::SecondDefault => "second_default",
-        }
-    }
-
-    /// Where such a problem shows: `yaml`, `validate` or `load`.
-    pub const fn stage(self) -> &'static str {
-        match self {
-            Self::YamlSyntax | Self::UnknownKey | Self::DuplicateKey | Self::TypeMismatch => "yaml",
-            Self::MissingName
-            | Self::MissingApiUrl
-            | Self::InvalidApiUrl
-            | Self::MultipleWithoutPrefix
-            | Self::DuplicatePrefix
-            | Self::UnknownTagSortMode
-            | Self::InvalidCredentials => "validate",
-            Self::SecondDefault => "load",
-        }
-    }
-}
-
 /// The members of a mapping; none of an empty value.
 fn fields(node: ConfNode, whose: &str, problems: &mut Vec<ConfProblem>) -> Vec<(String, ConfNode)> {
     match node {
@@ -307,6 +166,7 @@ fn read_entry(place: usize, node: ConfNode, problems: &mut Vec<ConfProblem>) -> 
         credsexpire: GoDuration::ZERO,
         tag_sort: TagListSort::Unsorted,
         is_insecure: false,
+        trust: TrustAnchors::System,
         default_namespace: String::new(),
         rate_max: EndpointSettings::rate_of(None),
         is_default: false,
@@ -355,6 +215,20 @@ fn read_field(entry: &mut RegistryEntry, key: &str, scalar: &ConfScalar) -> Fiel
                 CredentialReference::parse(&entry.credentials, RegistryPrefix::Optional)
                     .map_err(|error| (ConfProblemKind::InvalidCredentials, error.to_string()))?;
             }
+        }
+        "ca_file" | "ca_data" if scalar.as_text().is_empty() => {}
+        "ca_file" | "ca_data" if entry.trust != TrustAnchors::System => {
+            let detail = "ca_file and ca_data cannot both be given";
+            return Err((ConfProblemKind::ConflictingTrust, detail.into()));
+        }
+        "ca_file" => entry.trust = TrustAnchors::File(text()),
+        "ca_data" => {
+            if !pem::has_certificate(&scalar.text) {
+                let detail = "ca_data holds no PEM certificate: it is to be a block from \
+                              BEGIN CERTIFICATE to END CERTIFICATE, with its lines kept (ca_data: |)";
+                return Err((ConfProblemKind::InvalidCertificate, detail.into()));
+            }
+            entry.trust = TrustAnchors::Data(text());
         }
         "credsexpire" | "limit" if scalar.is_null() => {}
         "credsexpire" => {
@@ -412,6 +286,139 @@ mod tests {
                 ConfProblemKind::SecondDefault,
             ],
             "{error}"
+        );
+    }
+
+    fn entry(lines: &str) -> Result<RegistryEntry, Vec<ConfProblemKind>> {
+        let lines = lines.replace('\n', "\n  ");
+        let text =
+            format!("registries:\n- name: A\n  api_url: https://a.io\n  prefix: a.io\n  {lines}");
+        match parse(&text) {
+            Ok(entries) => Ok(entries.into_iter().next().expect("an entry")),
+            Err(error) => Err(error.problems.iter().map(|problem| problem.kind).collect()),
+        }
+    }
+
+    const PEM: &str =
+        "ca_data: |\n  -----BEGIN CERTIFICATE-----\n  TUlJ\n  -----END CERTIFICATE-----";
+
+    #[test]
+    fn certificates_of_a_private_authority_come_from_a_file_or_stand_here() {
+        let trust = |lines: &str| entry(lines).map(|entry| entry.to_settings().trust);
+        assert_eq!(
+            trust("ca_file: /etc/ca.pem"),
+            Ok(TrustAnchors::File("/etc/ca.pem".into()))
+        );
+        let pem = "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----";
+        assert_eq!(
+            trust(PEM).map(|trust| match trust {
+                TrustAnchors::Data(text) => text.trim() == pem,
+                TrustAnchors::System | TrustAnchors::File(_) => false,
+            }),
+            Ok(true)
+        );
+        for none in ["ca_file:", "ca_data: ~", "ca_file: \"\""] {
+            assert_eq!(trust(none), Ok(TrustAnchors::System), "{none}");
+        }
+        let both = format!("ca_file: /etc/ca.pem\n{PEM}");
+        assert_eq!(trust(&both), Err(vec![ConfProblemKind::ConflictingTrust]));
+        // A folded block loses its lines, and a path is no certificate.
+        for bad in [PEM.replace('|', ">"), "ca_data: /etc/ca.pem".into()] {
+            let expected = Err(vec![ConfProblemKind::InvalidCertificate]);
+            assert_eq!(trust(&bad), expected, "{bad}");
+        }
+        assert_eq!(
+            trust("ca_file: [a]"),
+            Err(vec![ConfProblemKind::TypeMismatch])
+        );
+        assert_eq!(trust("cafile: a"), Err(vec![ConfProblemKind::UnknownKey]));
+    }
+
+    #[test]
+    fn what_has_no_effect_is_a_warning() {
+        let check = |lines: &str, expected: &[&str]| {
+            let warnings = entry(lines).expect("an entry").warnings();
+            assert_eq!(warnings.len(), expected.len(), "{lines}: {warnings:?}");
+            for (warning, part) in warnings.iter().zip(expected) {
+                assert!(warning.starts_with("registry A: "), "{warning}");
+                assert!(warning.contains(part), "{warning}");
+            }
+        };
+        check("limit: 5", &[]);
+        check("ping: yes", &["ping has no effect"]);
+        check(
+            "ping: no\ntagsortmode: latest-first",
+            &["ping", "metadata retrieval is disabled"],
+        );
+        check("tagsortmode: unsorted", &[]);
+        check("ca_file: /ca.pem", &[]);
+        check(
+            "ca_file: /ca.pem\ninsecure: on",
+            &["insecure trusts every certificate"],
+        );
+        check(
+            &format!("{PEM}\ninsecure: yes"),
+            &["insecure trusts every certificate"],
+        );
+    }
+
+    #[test]
+    fn a_limit_has_a_default_and_zero_lifts_it() {
+        for (lines, rate) in [
+            ("insecure: no", Some(20)),
+            ("limit:", Some(20)),
+            ("limit: 7", Some(7)),
+            ("limit: 0", None),
+            ("limit: -1", None),
+        ] {
+            assert_eq!(
+                entry(lines).map(|entry| entry.rate_max),
+                Ok(rate),
+                "{lines}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_age_without_a_unit_is_no_age() {
+        let age = |lines| entry(lines).map(|entry| entry.to_settings().credentials_age_max);
+        assert_eq!(
+            age("credsexpire: 12h"),
+            Ok(Some(core::time::Duration::from_hours(12)))
+        );
+        assert_eq!(
+            age("credsexpire: \"12h\""),
+            Ok(Some(core::time::Duration::from_hours(12)))
+        );
+        for never in [
+            "credsexpire: 0s",
+            "credsexpire: 0",
+            "credsexpire: -5m",
+            "credsexpire:",
+        ] {
+            assert_eq!(age(never), Ok(None), "{never}");
+        }
+        for bad in ["credsexpire: 3600", "credsexpire: 1d", "credsexpire: yes"] {
+            assert_eq!(age(bad), Err(vec![ConfProblemKind::TypeMismatch]), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_word_that_is_printed_for_no_order_is_accepted() {
+        for (lines, sort) in [
+            ("tagsortmode: unsorted", TagListSort::Unsorted),
+            ("tagsortmode: None", TagListSort::Unsorted),
+            ("tagsortmode: LATEST-last", TagListSort::LatestLast),
+        ] {
+            assert_eq!(
+                entry(lines).map(|entry| entry.tag_sort),
+                Ok(sort),
+                "{lines}"
+            );
+        }
+        assert_eq!(
+            entry("tagsortmode: newest"),
+            Err(vec![ConfProblemKind::UnknownTagSortMode])
         );
     }
 

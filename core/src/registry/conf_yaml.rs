@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::conf::{ConfProblem, ConfProblemKind};
+use super::conf_problem::{ConfProblem, ConfProblemKind};
 
 /// Longest file that is read.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -83,33 +83,54 @@ impl ConfScalar {
             Some(digits) => (true, digits),
             None => (false, self.text.strip_prefix('+').unwrap_or(&self.text)),
         };
-        if !digits.starts_with(|first: char| first.is_ascii_digit()) {
+        if !digits.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
             return None;
         }
         let digits = digits.replace('_', "");
-        let (radix, digits) = match digits.as_bytes() {
-            [b'0', b'x', ..] => (16, &digits[2..]),
-            [b'0', b'b', ..] => (2, &digits[2..]),
-            [b'0', b'o', ..] => (8, &digits[2..]),
-            [b'0', b'0'..=b'7', ..] if !digits.contains('.') => (8, &digits[1..]),
-            _ => (10, without_fraction(&digits)?),
+        let radix = match digits.as_bytes() {
+            [b'0', b'x' | b'X', ..] => Some((16, 2)),
+            [b'0', b'b' | b'B', ..] => Some((2, 2)),
+            [b'0', b'o' | b'O', ..] => Some((8, 2)),
+            [b'0', b'0'..=b'7', ..] => Some((8, 1)),
+            _ => None,
         };
-        let is_signed = digits.starts_with(['+', '-']);
-        let value = i64::from_str_radix(digits, radix)
-            .ok()
-            .filter(|_| !is_signed)?;
+        let of_radix = radix.and_then(|(radix, start)| {
+            let digits = &digits[start..];
+            let is_signed = digits.starts_with(['+', '-']);
+            let value = i64::from_str_radix(digits, radix).ok();
+            value.filter(|_| !is_signed)
+        });
+        let value = of_radix.or_else(|| whole_part(&digits))?;
         Some(if is_negative { -value } else { value })
     }
 }
 
-fn without_fraction(digits: &str) -> Option<&str> {
-    match digits.split_once('.') {
-        None => Some(digits),
-        Some((whole, fraction)) => fraction
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then_some(whole),
+/// The whole part of a decimal number with optional fraction and exponent, if it fits.
+fn whole_part(number: &str) -> Option<i64> {
+    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (number, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = || whole.bytes().chain(fraction.bytes());
+    if !digits().all(|byte| byte.is_ascii_digit()) || digits().next().is_none() {
+        return None;
     }
+    let n_digits = i64::try_from(whole.len())
+        .ok()?
+        .checked_add(i64::from(exponent))?;
+    let mut value: i64 = 0;
+    let mut digits = digits();
+    for _ in 0..n_digits.max(0) {
+        let digit = match digits.next() {
+            Some(digit) => i64::from(digit - b'0'),
+            // Zeros behind a zero stay zero, however many there are.
+            None if value == 0 => break,
+            None => 0,
+        };
+        value = value.checked_mul(10)?.checked_add(digit)?;
+    }
+    Some(value)
 }
 
 /// Reads the first document of `text`.
@@ -193,4 +214,68 @@ fn first_alone(
 
 fn syntax(detail: &str) -> ConfProblem {
     ConfProblem::new(ConfProblemKind::YamlSyntax, detail.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<i64>) {
+        let scalar = ConfScalar {
+            text: text.to_owned(),
+            is_plain: true,
+        };
+        assert_eq!(scalar.to_integer(), expected, "{text}");
+    }
+
+    #[test]
+    fn integers_are_those_of_yaml_1_1() {
+        for (text, value) in [
+            ("20", 20),
+            ("+20", 20),
+            ("-5", -5),
+            ("1_000", 1000),
+            ("0x1F", 31),
+            ("0X1f", 31),
+            ("-0x10", -16),
+            ("0b101", 5),
+            ("0o17", 15),
+            ("017", 15),
+            ("018", 18),
+            ("0", 0),
+            ("00", 0),
+            ("2.9", 2),
+            ("-2.9", -2),
+            ("5.", 5),
+            (".5", 0),
+            ("1e3", 1000),
+            ("1.25e1", 12),
+            ("1500e-2", 15),
+            ("1e-9", 0),
+            ("0e2000000000", 0),
+        ] {
+            check(text, Some(value));
+        }
+        for text in [
+            "",
+            ".",
+            "-",
+            "e3",
+            "1e",
+            "1e400",
+            "0x",
+            "0x-1",
+            "0b2",
+            "x1",
+            "1,5",
+            "1.2.3",
+            "1 2",
+            "99999999999999999999",
+            "1e2000000000",
+            "--1",
+        ] {
+            check(text, None);
+        }
+    }
 }

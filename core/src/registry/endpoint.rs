@@ -1,26 +1,23 @@
-//! The endpoint table: which registry serves an image, and what is shared by all of its requests.
+//! One registry: its settings, and what is shared by all of its requests.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 
 use super::budget::RateBudget;
 use super::challenge::Challenge;
 use super::job::JobId;
 use super::ping::PingState;
-use super::settings::{EndpointSettings, RegistrySettings};
-use super::url;
+use super::settings::EndpointSettings;
 use crate::http::PoolKey;
 use crate::image::TagListSort;
 use crate::time::Time;
 
 /// Names an endpoint within one core; never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct EndpointId(u32);
+pub struct EndpointId(pub(super) u32);
 
 /// Where an endpoint comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +35,11 @@ pub enum EndpointOrigin {
 pub struct Endpoint {
     settings: EndpointSettings,
     origin: EndpointOrigin,
+    /// A reload has taken it from the table: nothing is sent there any more, and it is forgotten when
+    /// nothing refers to it.
+    pub(super) is_retired: bool,
+    /// How often a reload changed whom it trusts: what was learnt before is not used after.
+    pub(super) epoch: u32,
     /// The API URL, shared with observations and pool keys.
     pub(super) api_url: Arc<str>,
     pub(super) pool: Arc<PoolKey>,
@@ -58,18 +60,13 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    fn new(mut settings: EndpointSettings, origin: EndpointOrigin) -> Self {
-        if settings.api_url.ends_with('/') {
-            settings.api_url.pop();
-        }
-        let pool = PoolKey {
-            registry: settings.api_url.clone(),
-            insecure: settings.is_insecure,
-            trust: settings.trust.clone(),
-        };
+    /// An endpoint of which nothing is known beside its settings, which are [plain](EndpointSettings::into_plain).
+    pub(super) fn new(settings: EndpointSettings, origin: EndpointOrigin) -> Self {
         Self {
+            is_retired: false,
+            epoch: 0,
             api_url: settings.api_url.as_str().into(),
-            pool: Arc::new(pool),
+            pool: Arc::new(settings.to_pool_key()),
             challenge: None,
             ping: PingState::Unasked,
             budget: RateBudget::new(settings.rate_max),
@@ -82,6 +79,31 @@ impl Endpoint {
             settings,
             origin,
         }
+    }
+
+    /// Takes new settings with the same prefix and API URL: budget, slots and throttle window stay, because
+    /// they are the server's. What the change means for lookups is returned.
+    pub(super) fn adapt(&mut self, settings: EndpointSettings, origin: EndpointOrigin) -> Adaption {
+        let old = core::mem::replace(&mut self.settings, settings);
+        self.origin = origin;
+        let new = &self.settings;
+        let mut adaption = Adaption {
+            is_any: old != *new,
+            is_served_otherwise: old.credentials != new.credentials
+                || old.default_namespace != new.default_namespace,
+            is_resorted: old.tag_sort_mode != new.tag_sort_mode,
+        };
+        if old.rate_max != new.rate_max {
+            self.budget.adapt(new.rate_max);
+        }
+        let pool = new.to_pool_key();
+        if pool != *self.pool {
+            self.pool = Arc::new(pool);
+            self.challenge = None;
+            self.epoch += 1;
+            adaption.is_served_otherwise = true;
+        }
+        adaption
     }
 
     /// Its settings, the API URL without trailing slash.
@@ -133,6 +155,17 @@ impl Endpoint {
     }
 }
 
+/// What new settings of an endpoint change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Adaption {
+    /// Anything.
+    pub(super) is_any: bool,
+    /// Which repositories its images have: what was learnt about the old ones is not used for the new.
+    pub(super) is_served_otherwise: bool,
+    /// What the order of its tag lists says.
+    pub(super) is_resorted: bool,
+}
+
 /// Why no repository can be had for an image.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EndpointError {
@@ -166,174 +199,6 @@ impl fmt::Display for EndpointError {
 }
 
 impl core::error::Error for EndpointError {}
-
-/// All endpoints.
-#[derive(Debug)]
-pub struct EndpointTable {
-    endpoints: BTreeMap<EndpointId, Endpoint>,
-    by_prefix: BTreeMap<Box<str>, EndpointId>,
-    default: Option<EndpointId>,
-    n_inferred: usize,
-    inferred_max: usize,
-    /// The rate of every endpoint in place of its own; 0 is unlimited.
-    rate_of_all: Option<u32>,
-    next: u32,
-    /// API URLs of endpoints that are gone, to be told.
-    forgotten: Vec<Arc<str>>,
-}
-
-impl EndpointTable {
-    /// The built-in entry and the configured ones; of two with one prefix the later holds.
-    pub fn new(settings: &RegistrySettings) -> Self {
-        let mut table = Self {
-            endpoints: BTreeMap::new(),
-            by_prefix: BTreeMap::new(),
-            default: None,
-            n_inferred: 0,
-            inferred_max: settings.inferred_max,
-            rate_of_all: settings.rate_of_all,
-            next: 0,
-            forgotten: Vec::new(),
-        };
-        let hub = table.insert(EndpointSettings::docker_hub(), EndpointOrigin::BuiltIn);
-        table.default = Some(hub);
-        for endpoint in &settings.endpoints {
-            let id = table.insert(endpoint.clone(), EndpointOrigin::Configured);
-            // An entry for Docker Hub takes over plain names, whether it says so or not (D-08).
-            let replaces_default = table
-                .default
-                .is_some_and(|default| !table.endpoints.contains_key(&default));
-            if endpoint.is_default || replaces_default {
-                table.default = Some(id);
-            }
-        }
-        table
-    }
-
-    /// The endpoint for an image: the longest prefix that matches at its end or at a `/`; without a
-    /// host, under the default's prefix; else one is inferred (`registry.md` 3.4, D-09).
-    ///
-    /// # Errors
-    /// [`EndpointError`] when there is no default, or the host cannot be inferred.
-    pub fn select(&mut self, host: &str, image_name: &str) -> Result<EndpointId, EndpointError> {
-        let host = if host == "index.docker.io" {
-            "docker.io"
-        } else {
-            host
-        };
-        let default = if host.is_empty() {
-            Some(self.default.ok_or(EndpointError::NoDefault)?)
-        } else {
-            None
-        };
-        let prefix = default.map_or(host, |id| &self[id].settings.prefix);
-        let path = if prefix.is_empty() {
-            String::from(image_name)
-        } else {
-            format!("{prefix}/{image_name}")
-        };
-        if let Some(id) = self.longest_prefix(&path).filter(|id| {
-            // A catch-all does not take images without a host from the default.
-            default.is_none() || !self[*id].settings.prefix.is_empty()
-        }) {
-            return Ok(id);
-        }
-        if let Some(id) = default {
-            return Ok(id);
-        }
-        self.infer(host)
-    }
-
-    /// Endpoints in the order of their ids.
-    pub fn iter(&self) -> impl Iterator<Item = (EndpointId, &Endpoint)> {
-        self.endpoints.iter().map(|(id, endpoint)| (*id, endpoint))
-    }
-
-    pub(super) fn find(&self, id: EndpointId) -> Option<&Endpoint> {
-        self.endpoints.get(&id)
-    }
-
-    pub(super) fn find_mut(&mut self, id: EndpointId) -> Option<&mut Endpoint> {
-        self.endpoints.get_mut(&id)
-    }
-
-    /// Forgets an inferred endpoint that nothing refers to any more (A11).
-    pub(super) fn drop_unused(&mut self, id: EndpointId) {
-        let is_unused = self.endpoints.get(&id).is_some_and(|endpoint| {
-            endpoint.origin == EndpointOrigin::Inferred
-                && endpoint.n_repositories == 0
-                && endpoint.n_in_flight == 0
-                && endpoint.throttled_until.is_none()
-        });
-        if is_unused && let Some(endpoint) = self.endpoints.remove(&id) {
-            self.by_prefix.remove(&endpoint.settings.prefix);
-            self.n_inferred -= 1;
-            self.forgotten.push(endpoint.api_url);
-        }
-    }
-
-    /// The API URL of an endpoint that is gone, each once.
-    pub(super) fn take_forgotten(&mut self) -> Option<Arc<str>> {
-        self.forgotten.pop()
-    }
-
-    fn longest_prefix(&self, path: &str) -> Option<EndpointId> {
-        let mut prefix = path;
-        loop {
-            if let Some(id) = self.by_prefix.get(prefix) {
-                return Some(*id);
-            }
-            if prefix.is_empty() {
-                return None;
-            }
-            prefix = prefix.rfind('/').map_or("", |at| &prefix[..at]);
-        }
-    }
-
-    fn infer(&mut self, host: &str) -> Result<EndpointId, EndpointError> {
-        let settings = EndpointSettings::inferred(host);
-        let is_host = url::split(&settings.api_url).is_some_and(|parts| parts.authority == host);
-        if !is_host {
-            return Err(EndpointError::InvalidHost(host.into()));
-        }
-        if self.n_inferred >= self.inferred_max {
-            return Err(EndpointError::TooManyHosts(self.inferred_max));
-        }
-        self.n_inferred += 1;
-        Ok(self.insert(settings, EndpointOrigin::Inferred))
-    }
-
-    fn insert(&mut self, mut settings: EndpointSettings, origin: EndpointOrigin) -> EndpointId {
-        if let Some(rate) = self.rate_of_all {
-            settings.rate_max = EndpointSettings::rate_of(Some(rate));
-        }
-        let id = EndpointId(self.next);
-        self.next += 1;
-        if let Some(replaced) = self.by_prefix.insert(settings.prefix.clone(), id) {
-            self.endpoints.remove(&replaced);
-        }
-        self.endpoints.insert(id, Endpoint::new(settings, origin));
-        id
-    }
-}
-
-impl core::ops::Index<EndpointId> for EndpointTable {
-    type Output = Endpoint;
-
-    fn index(&self, id: EndpointId) -> &Endpoint {
-        self.endpoints
-            .get(&id)
-            .expect("an endpoint lives as long as what refers to it")
-    }
-}
-
-impl core::ops::IndexMut<EndpointId> for EndpointTable {
-    fn index_mut(&mut self, id: EndpointId) -> &mut Endpoint {
-        self.endpoints
-            .get_mut(&id)
-            .expect("an endpoint lives as long as what refers to it")
-    }
-}
 
 /// True for a repository name: lower-case components of letters and digits, joined by one `.`, one or
 /// two `_`, or dashes; at most 255 characters.
@@ -369,51 +234,6 @@ fn is_component(component: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn table(entries: &[(&str, bool)]) -> EndpointTable {
-        let endpoints = entries
-            .iter()
-            .map(|(prefix, is_default)| EndpointSettings {
-                is_default: *is_default,
-                ..EndpointSettings::inferred(prefix)
-            })
-            .collect::<Vec<_>>();
-        EndpointTable::new(&RegistrySettings {
-            endpoints,
-            ..RegistrySettings::default()
-        })
-    }
-
-    #[track_caller]
-    fn check(table: &mut EndpointTable, host: &str, name: &str, expected: &str) {
-        let id = table.select(host, name).expect("an endpoint");
-        assert_eq!(&*table[id].settings().prefix, expected, "{host}/{name}");
-    }
-
-    #[test]
-    fn the_longest_prefix_wins_whatever_was_asked_before() {
-        let mut table = table(&[("reg.io", false), ("reg.io/team", false), ("reg", false)]);
-        check(&mut table, "reg.io", "other/app", "reg.io");
-        check(&mut table, "reg.io", "team/app", "reg.io/team");
-        check(&mut table, "reg.io", "teams/app", "reg.io");
-        check(&mut table, "reg.io:5000", "team/app", "reg.io:5000");
-        check(&mut table, "reg.io.evil", "app", "reg.io.evil");
-        check(&mut table, "", "nginx", "docker.io");
-        check(&mut table, "index.docker.io", "nginx", "docker.io");
-    }
-
-    #[test]
-    fn an_entry_for_docker_hub_takes_plain_names() {
-        let mut one = table(&[("docker.io", false), ("docker.io/team", false)]);
-        check(&mut one, "", "team/app", "docker.io/team");
-        let id = one.select("", "nginx").expect("an endpoint");
-        assert_eq!(one[id].origin(), EndpointOrigin::Configured);
-        let mut other = table(&[("quay.io", true)]);
-        check(&mut other, "", "nginx", "quay.io");
-        let mut all = table(&[("", false)]);
-        check(&mut all, "", "nginx", "docker.io");
-        check(&mut all, "any.io", "x", "");
-    }
-
     #[test]
     fn repository_names_have_a_grammar() {
         for good in ["a", "library/nginx", "a.b/c_d/e__f/g--h", "0/1"] {
@@ -425,13 +245,5 @@ mod tests {
             assert!(!is_repository(bad), "{bad}");
         }
         assert!(!is_repository(&"a".repeat(256)));
-    }
-
-    #[test]
-    fn hosts_that_are_none_are_not_inferred() {
-        let mut table = table(&[]);
-        for bad in ["a b", "u@h", "h/p", "h?x", "\u{e9}.io"] {
-            assert!(table.select(bad, "x").is_err(), "{bad}");
-        }
     }
 }

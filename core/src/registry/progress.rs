@@ -13,6 +13,7 @@ use super::inspection::{Inspection, InspectionStep, TagFacts};
 use super::job::{Hop, Job, JobId, Phase, Stage, Task};
 use super::observation::Observation;
 use super::outcome::{LookupFailure, LookupFailureKind as Kind, RegistryOutcome};
+use super::reload::retired_refusal;
 use super::reply::{Refusal, Reply, judge, judge_status};
 use super::{Registry, token, url};
 use crate::http::{HttpOutcome, HttpResponse, Method};
@@ -54,10 +55,14 @@ impl Registry {
         }
     }
 
-    /// Fails the lookup when its endpoint is closed, or throttled for longer than is waited for.
+    /// Fails the lookup when its endpoint is retired or closed, or throttled for longer than is waited for.
     fn is_open(&mut self, id: JobId, endpoint: EndpointId) -> bool {
         let now = self.now.mono;
         let state = &self.endpoints[endpoint];
+        if state.is_retired {
+            self.fail(id, &retired_refusal());
+            return false;
+        }
         if state.is_closed() {
             self.fail(id, &stalled_refusal());
             return false;

@@ -24,6 +24,8 @@ pub struct RepositoryId(pub(super) u32);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct RepositoryKey {
     pub(super) endpoint: EndpointId,
+    /// The endpoint's when the repository was met.
+    pub(super) epoch: u32,
     /// The name on the wire.
     pub(super) name: Box<str>,
     pub(super) source: Option<CredentialSource>,

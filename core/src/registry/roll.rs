@@ -40,6 +40,7 @@ impl Registry {
         let own = &self.endpoints[endpoint].settings().credentials;
         let key = RepositoryKey {
             endpoint,
+            epoch: self.endpoints[endpoint].epoch,
             name,
             source: pull_secret.or(own.as_ref()).cloned(),
         };

@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::backoff::Backoff;
-use super::conf::{EndpointNames, check_endpoints};
+use super::conf_problem::{EndpointNames, check_endpoints};
 use crate::credential::CredentialSource;
-use crate::http::TrustAnchors;
+use crate::http::{PoolKey, TrustAnchors};
 use crate::image::TagListSort;
 
 /// All settings. [`RegistrySettings::default`] holds the documented defaults (`registry.md` 13.1).
@@ -172,7 +172,27 @@ impl EndpointSettings {
         Some(limit.unwrap_or(Self::RATE_DEFAULT)).filter(|rate| *rate > 0)
     }
 
-    fn to_names(&self) -> EndpointNames<'_> {
+    /// The same without what makes no difference: one trailing slash of the API URL, and that of the prefix.
+    pub(super) fn into_plain(mut self) -> Self {
+        if self.api_url.ends_with('/') {
+            self.api_url.pop();
+        }
+        if self.prefix.ends_with('/') {
+            self.prefix = self.prefix.trim_end_matches('/').into();
+        }
+        self
+    }
+
+    /// Which connections carry its requests.
+    pub(super) fn to_pool_key(&self) -> PoolKey {
+        PoolKey {
+            registry: self.api_url.clone(),
+            insecure: self.is_insecure,
+            trust: self.trust.clone(),
+        }
+    }
+
+    pub(super) fn to_names(&self) -> EndpointNames<'_> {
         EndpointNames {
             name: &self.name,
             api_url: &self.api_url,

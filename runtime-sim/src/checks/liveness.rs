@@ -160,6 +160,8 @@ impl Liveness {
             | Event::OperationStalled { .. }
             | Event::Schedule(_)
             | Event::Registry(_)
+            | Event::RegistriesReloaded { .. }
+            | Event::RegistriesRefused { .. }
             | Event::ShutdownBegun { .. }
             | Event::Stopped { .. } => {}
         }

@@ -203,6 +203,8 @@ impl Safety {
             | Event::OperationStalled { .. }
             | Event::Schedule(_)
             | Event::Registry(_)
+            | Event::RegistriesReloaded { .. }
+            | Event::RegistriesRefused { .. }
             | Event::ShutdownBegun { .. }
             | Event::Stopped { .. } => {}
         }

@@ -101,6 +101,8 @@ impl Told {
             | Event::WriteFailed { .. }
             | Event::Schedule(_)
             | Event::Registry(_)
+            | Event::RegistriesReloaded { .. }
+            | Event::RegistriesRefused { .. }
             | Event::ShutdownBegun { .. }
             | Event::Stopped { .. } => {}
         }

@@ -34,6 +34,7 @@ pub(super) fn parts(wire: &Wire) -> Result<Parts, DemoError> {
             label_selector: String::new(),
             interval: INTERVAL,
         },
+        reloads: None,
     })
 }
 

@@ -10,7 +10,7 @@ use image_updater_core::app::IgnoreReason;
 use image_updater_core::duration::GoDuration;
 use image_updater_core::event::{Event, RunEnd};
 use image_updater_core::id::AppKey;
-use image_updater_core::registry::RegistryOutcome;
+use image_updater_core::registry::{RegistryOutcome, ReloadCounts};
 use image_updater_core::schedule::{PassName, ScheduleEvent};
 use image_updater_core::update::{Change, Counters, Reason, ReasonKind};
 
@@ -134,6 +134,14 @@ impl Narrator {
             }
             Event::Schedule(event) => self.tell_schedule(event),
             Event::Registry(outcome) => self.tell_registry(outcome),
+            Event::RegistriesReloaded {
+                counts,
+                applications,
+            } => self.tell_reloaded(counts, *applications),
+            Event::RegistriesRefused { problems } => {
+                let message = format!("registries are not replaced: {}", problems.join("; "));
+                self.log.warn(&message, &[]);
+            }
             Event::ShutdownBegun { operations } => {
                 let message = format!("shutting down, waiting for {operations} write(s)");
                 self.log.info(&message, &[]);
@@ -144,6 +152,21 @@ impl Narrator {
                 self.log.warn(&message, &[]);
             }
         }
+    }
+
+    fn tell_reloaded(&self, counts: &ReloadCounts, applications: usize) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let changed = counts.changed + counts.adapted;
+        self.log.info(
+            "registries reloaded",
+            &[
+                Field::new("registries", number(counts.registries)),
+                Field::new("added", number(counts.added)),
+                Field::new("changed", number(changed)),
+                Field::new("removed", number(counts.removed)),
+                Field::new("applications", number(applications)),
+            ],
+        );
     }
 
     fn tell_ignored(&self, key: &AppKey, reason: &IgnoreReason) {

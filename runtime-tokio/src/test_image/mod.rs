@@ -20,7 +20,8 @@ use crate::clock::Clock;
 use crate::credential::CredentialReader;
 use crate::http::{HttpClient, install_tls_provider, system_roots};
 use crate::kube::ClusterClient;
-use crate::settings::{http_settings, read_required_registries, registry_settings};
+use crate::registries::read_required_registries;
+use crate::settings::{http_settings, registry_settings};
 use crate::spawn::{Answer, Operations, install_panic_hook};
 use crate::telemetry::{Field, Log, Narrator, Relay};
 

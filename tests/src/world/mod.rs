@@ -15,9 +15,9 @@ use image_updater_core::credential::CredentialSource;
 use image_updater_core::effect::ClusterEffect;
 use image_updater_core::http::HttpRequest;
 use image_updater_core::id::{AppKey, OpId};
-use image_updater_core::input::{ClusterInput, Input, ProcessInput};
+use image_updater_core::input::{ClusterInput, Input, ProcessInput, SettingsInput};
 use image_updater_core::keyed::Seed;
-use image_updater_core::registry::RegistrySettings;
+use image_updater_core::registry::{EndpointSettings, RegistrySettings};
 use image_updater_core::schedule::{Mode, ScheduleSettings};
 use image_updater_core::time::{Now, Time, UnixTime, WakeReason};
 use image_updater_core::{Config, Event, Explanation, Settings, Updater};
@@ -269,6 +269,11 @@ impl World {
         self.is_synced = true;
         self.reached = self.cluster.version();
         self.tell(Input::Cluster(ClusterInput::ResetDone));
+    }
+
+    /// Replaces the configured registries.
+    pub fn reload(&mut self, endpoints: Vec<EndpointSettings>) {
+        self.tell(Input::Settings(SettingsInput::Registries(endpoints)));
     }
 
     /// Asks the core to stop.

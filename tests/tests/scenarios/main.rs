@@ -26,5 +26,6 @@ mod decisions;
 mod discovery;
 mod life;
 mod lookups;
+mod reload;
 mod schedule;
 mod writes;

@@ -14,8 +14,9 @@ use crate::id::{OpId, OpIds};
 use crate::input::CredentialOutcome;
 use crate::keyed::Seed;
 use crate::registry::{
-    FactsAnswer, FactsKind, ListingAnswer, LookupFailure, LookupFailureKind, PlatformKeySet,
-    Registry, RegistryOutcome, RegistrySettings, RepositoryId, TagFacts, WaiterId,
+    EndpointSettings, FactsAnswer, FactsKind, ListingAnswer, LookupFailure, LookupFailureKind,
+    PlatformKeySet, Registry, RegistryOutcome, RegistrySettings, Reload, RepositoryId, TagFacts,
+    WaiterId,
 };
 use crate::secret::Secret;
 use crate::time::{Now, Time, UnixTime};
@@ -73,6 +74,20 @@ impl Driver {
             .expect("a good image");
         self.registry.retain(id);
         id
+    }
+
+    /// Replaces the configured endpoints.
+    pub(super) fn reload(&mut self, endpoints: &[EndpointSettings]) -> Result<Reload, Vec<String>> {
+        let now = self.now();
+        let reload = self.registry.reload(now, endpoints);
+        self.drain();
+        reload
+    }
+
+    /// Counts a user off.
+    pub(super) fn release(&mut self, id: RepositoryId) {
+        self.registry.release(id);
+        self.drain();
     }
 
     /// `kept`, `waiting` or the class of the last failure.

@@ -9,5 +9,6 @@ mod listings;
 mod logins;
 mod pages;
 mod pings;
+mod reloads;
 mod revalidations;
 mod sickness;
