@@ -94,6 +94,7 @@ impl Load {
     ) {
         let (host, port) = self.address();
         let parts = Parts {
+            reloads: None,
             config: Config::new(self.settings(&host)).expect("the settings are right"),
             seed: Seed(1),
             clock: Clock::start(),
