@@ -355,6 +355,7 @@ fn options(size: FleetSize) -> Options {
         logins: false,
         token_ttl_s: 300,
         rate: 0,
+        warmup: true,
         split: false,
         planted: None,
     }

@@ -47,6 +47,8 @@ pub struct Options {
     pub token_ttl_s: u32,
     /// Requests per second to each registry; 0 is unlimited.
     pub rate: u32,
+    /// With the pass before the loop.
+    pub warmup: bool,
     /// Latencies are drawn per registry and application instead of from one stream, so that what
     /// happens at one registry moves nothing at another.
     pub split: bool,
@@ -159,6 +161,7 @@ impl Options {
             logins: false,
             token_ttl_s: 300,
             rate: 0,
+            warmup: true,
             split: false,
             planted: None,
         }
@@ -233,6 +236,7 @@ impl Options {
             logins,
             token_ttl_s,
             rate,
+            warmup: true,
             split: true,
             planted: None,
         }

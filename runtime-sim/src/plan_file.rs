@@ -50,6 +50,7 @@ pub fn to_text(options: &Options) -> String {
     line("logins", &if options.logins { "on" } else { "off" });
     line("token-life-s", &options.token_ttl_s);
     line("rate", &options.rate);
+    line("warm-up", &if options.warmup { "on" } else { "off" });
     let latency = if options.split { "split" } else { "shared" };
     line("latency", &latency);
     line("late", &options.registry_faults.late);
@@ -127,6 +128,7 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), String> {
         "logins" => options.logins = one_of(value, ["off", "on"])?,
         "token-life-s" => options.token_ttl_s = number(value)?,
         "rate" => options.rate = number(value)?,
+        "warm-up" => options.warmup = one_of(value, ["off", "on"])?,
         "latency" => options.split = one_of(value, ["shared", "split"])?,
         "late" => options.registry_faults.late = number(value)?,
         "fault" => options.registry_faults.drawn.push(drawn(value)?),

@@ -164,9 +164,17 @@ fn phases(engine: &mut Engine) -> Result<(), Violation> {
         let quiet = options.interval * 3;
         engine.run_until(quiet_from.after(quiet), steps_max)?;
         engine.observers.liveness.quiescence(quiet)?;
+        if all_were_checked(&options, settle) {
+            let used = engine.world.used_hosts();
+            let used = used.iter().map(String::as_str);
+            let requests = &engine.observers.requests;
+            requests.recovered(quiet_from, engine.now(), used)?;
+        }
     }
     engine.observers.liveness.herd()?;
-    teardown(engine, steps_max, claims_liveness)?;
+    // A registry that wants to be left alone for long is remembered for so long.
+    let forgets_all = !options.registry_faults.has("429-huge");
+    teardown(engine, steps_max, claims_liveness && forgets_all)?;
     let could_write = engine.observers.ledger.could_write(options.apps);
     if options.profile == Profile::Faultless && could_write && engine.observers.ledger.writes == 0 {
         let detail = "an update was possible and none was published";
@@ -204,6 +212,10 @@ pub(crate) fn teardown(
 
 /// True when the per-repository cap let everyone have a check while the run settled.
 fn all_were_checked(options: &Options, settle: Duration) -> bool {
+    // Who was told to come back in eleven days is still waiting; the hour that is believed is over sooner.
+    if options.registry_faults.has("429-huge") {
+        return false;
+    }
     match options.per_repo_cap {
         0 => true,
         cap => options.interval * options.apps.div_ceil(cap) < settle,

@@ -31,6 +31,7 @@ pub fn config(options: &Options, plan: &Plan) -> Result<Config, String> {
     schedule.concurrency_max = Concurrency::try_from(i64::from(options.concurrency_max))
         .map_err(|error| error.to_string())?;
     schedule.cpus = 2;
+    schedule.warmup = options.warmup;
     let registry = RegistrySettings {
         endpoints: (plan.registries.iter().enumerate())
             .map(|(idx, model)| endpoint(idx, model, &plan.logins))

@@ -267,6 +267,12 @@ impl World {
         written.or_else(|| live.find_map(|image| image.strip_prefix(&prefix).map(str::to_owned)))
     }
 
+    /// The registries that the applications of now use.
+    pub fn used_hosts(&self) -> BTreeSet<String> {
+        let images = self.alive.iter().flat_map(|app| &self.apps[*app].images);
+        images.map(|image| self.repos[image.repo].0.clone()).collect()
+    }
+
     /// The number of the application called `name`.
     pub fn app_idx(name: &str) -> Option<AppIdx> {
         name.strip_prefix("app-")?.parse().ok()

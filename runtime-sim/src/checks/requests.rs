@@ -1,7 +1,8 @@
 //! What registries see of us, judged at their side: S3, S4, S5, S6, L6 and R1.
 //!
-//! A registry cannot see which lookup a request belongs to. What follows a failure of the same URL with
-//! the same login, before the interval is over, is another attempt; what comes later is the next lookup.
+//! A registry cannot see which lookup a request belongs to. What follows a failure of the same list or
+//! manifest with the same login, before the interval is over, is another attempt; what comes later is the
+//! next lookup. Config blobs are left out: two tags may share one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -23,8 +24,9 @@ const BURST: u128 = 11;
 const ATTEMPTS_MAX: u32 = 3;
 /// Attempts of one token.
 const TOKEN_ATTEMPTS_MAX: u32 = 7;
-/// Further attempts that a registry is sent without any answer, which come back within a minute.
-const RETRY_FLOOR: u64 = 30;
+/// Further attempts that a registry is sent without any answer, which come back within a minute: thirty,
+/// and three for those that are on their way at an edge.
+const RETRY_FLOOR: u64 = 33;
 /// What counts of an attempt for each answer, in thousandths.
 const RETRY_PER_ANSWER: u64 = 200;
 /// Most that answers add up to, in thousandths.
@@ -72,6 +74,7 @@ struct Host {
     refilled: Time,
     failed_logins: VecDeque<Time>,
     in_flight: usize,
+    n_logins: usize,
     complained: Option<Time>,
     answered: Option<Time>,
 }
@@ -101,6 +104,7 @@ impl Requests {
             let one = Host {
                 spacing: 1_000_000_000_u128.checked_div(rate).unwrap_or(0),
                 retry_balance: RETRY_FLOOR * 1000,
+                n_logins: model.access.logins().len(),
                 ..Host::default()
             };
             (host(idx), one)
@@ -150,7 +154,12 @@ impl Requests {
         }
         self.silence(now, asked, user.as_deref(), has_shown)?;
         self.rate(now, &asked.host)?;
-        self.attempt(now, key, Part::of(asked))?;
+        let host = &self.by_host[&asked.host];
+        // Two logins that have not been asked to show themselves look like one.
+        let is_told_apart = user.is_some() || host.n_logins < 2;
+        if is_first(asked) && is_told_apart {
+            self.attempt(now, key, Part::of(asked))?;
+        }
         if let Some(host) = self.by_host.get_mut(&asked.host) {
             host.in_flight += 1;
         }
@@ -207,7 +216,8 @@ impl Requests {
             n_failed: 0,
             failed: None,
         });
-        let is_next = now.since(track.begun) >= self.interval;
+        // A lookup that had to queue began before its first request was sent.
+        let is_next = now.since(track.begun) >= self.interval / 2;
         let Some(failed) = track.failed.take().filter(|_| !is_next) else {
             if is_next {
                 (track.begun, track.n_failed) = (now, 0);
@@ -220,7 +230,8 @@ impl Requests {
         } else {
             ATTEMPTS_MAX
         };
-        // A token that failed for one lookup may be wanted by the next at once.
+        // A token that failed for one lookup may be wanted by the next at once: no more is claimed of it
+        // than the budget.
         if track.n_failed >= attempts_max && part != Part::Token {
             let detail = format!("attempt {} of one lookup", track.n_failed + 1);
             return Err(Violation::new("S5", subject, detail));
@@ -229,7 +240,7 @@ impl Requests {
         let least = (SLEEP_MIN * 2_u32.pow(doublings)).min(SLEEP_MAX);
         let gap = now.since(failed);
         let is_job_over = track.n_failed >= attempts_max;
-        if gap < least && !is_job_over {
+        if gap < least && !is_job_over && part != Part::Token {
             let detail = format!("attempt {} after {gap:?} only", track.n_failed + 1);
             return Err(Violation::new("S6", subject, detail));
         }
@@ -249,17 +260,12 @@ impl Requests {
             let floor = RETRY_FLOOR * 1000;
             host.retry_balance = host.retry_balance.saturating_add(back).min(floor);
         }
-        // One is on its way when the budget ends, and one at each edge of the refill.
-        match (host.retry_balance + 3_000).checked_sub(1000) {
-            Some(left) if left >= 1000 => {
-                host.retry_balance = host.retry_balance.saturating_sub(1000);
-                Ok(())
-            }
-            _ => {
-                let detail = "more attempts than a fifth of the answers and the floor";
-                Err(Violation::new("S5", name, detail))
-            }
-        }
+        let Some(left) = host.retry_balance.checked_sub(1000) else {
+            let detail = "more attempts than a fifth of the answers and the floor";
+            return Err(Violation::new("S5", name, detail));
+        };
+        host.retry_balance = left;
+        Ok(())
     }
 
     /// The core gave a request up: its attempt has failed.
@@ -319,7 +325,9 @@ impl Requests {
         }
         if is_failure {
             self.failed(now, &open.key);
-        } else if let Some(track) = self.tracks.get_mut(&open.key) {
+        } else if !is_page_before(outcome)
+            && let Some(track) = self.tracks.get_mut(&open.key)
+        {
             (track.failed, track.n_failed) = (None, 0);
         }
     }
@@ -384,14 +392,26 @@ impl Requests {
     }
 }
 
-/// What an attempt is told apart by: later pages belong to the first.
+/// What an attempt is told apart by: pages belong to their list.
 fn key_target(asked: &Request) -> String {
-    let target = if Part::of(asked) == Part::List && asked.query("last").is_none() {
-        asked.path()
-    } else {
-        &asked.target
-    };
+    let is_list = Part::of(asked) == Part::List;
+    let target = if is_list { asked.path() } else { &asked.target };
     format!("{} {target}", asked.method)
+}
+
+/// True for a request that begins an attempt.
+fn is_first(asked: &Request) -> bool {
+    match Part::of(asked) {
+        Part::List => asked.query("last").is_none(),
+        Part::Manifest => !asked.path().contains("/manifests/sha256:"),
+        Part::Token => true,
+        Part::Blob | Part::Base => false,
+    }
+}
+
+/// True for a page that another follows: the attempt has not ended.
+fn is_page_before(outcome: &HttpOutcome) -> bool {
+    matches!(outcome, HttpOutcome::Response(response) if response.header("link").is_some())
 }
 
 /// How long a response asks to be left alone, if it does.

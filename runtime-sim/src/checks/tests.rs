@@ -119,7 +119,7 @@ fn s5_more_attempts_than_a_lookup_or_a_registry_may_have() {
 
     // Each lookup keeps to its attempts, and together they are a storm.
     let mut bench = Bench::new();
-    for lookup in 0..40_u64 {
+    for lookup in 0..60_u64 {
         for attempt in 0..2_u64 {
             let op = 2 * lookup + attempt;
             let now = Time::from_millis(op * 200);
@@ -533,9 +533,9 @@ impl Bench {
     }
 
     fn answer(&mut self, now: Time, op: u64, response: HttpResponse) {
-        self.observers.completed(OpId(op), Some("r0.test"));
         let outcome = HttpOutcome::Response(response);
         let mut input = Input::Http(OpId(op), outcome);
+        self.observers.completed(OpId(op), Some("r0.test"));
         self.observers.answered(now, OpId(op), &mut input);
     }
 

@@ -8,6 +8,7 @@
 //! seed N                                    default 1
 //! lasts D                                   how long the script runs; required
 //! interval D                                between two checks of an application; default 1m
+//! warm-up                                   with the pass before the loop
 //! slots N                                   checks at once; default 10
 //! login USER SOURCE                         a user, and where its password is read: env:NAME …
 //! registry rN open|basic|bearer OPTIONS     rN are numbered from 0; options:

@@ -44,8 +44,15 @@ pub fn parse(text: &str) -> Result<Script, String> {
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()
         .enumerate()
-        .map(|(at, line)| (at + 1, line.split('#').next().unwrap_or_default().trim()))
+        .map(|(at, line)| (at + 1, without_comment(line).trim()))
         .filter(|(_, line)| !line.is_empty())
+}
+
+/// A `#` inside a word is a part of it: a field of a Secret.
+fn without_comment(line: &str) -> &str {
+    let begins = |(at, _): &(usize, &str)| *at == 0 || line[..*at].ends_with(char::is_whitespace);
+    let comment = line.match_indices('#').find(begins);
+    comment.map_or(line, |(at, _)| &line[..at])
 }
 
 struct Reader {
@@ -60,6 +67,7 @@ impl Reader {
         let options = Options {
             profile: Profile::Single,
             logins: true,
+            warmup: false,
             split: true,
             ..Options::quiet(1)
         };
@@ -84,6 +92,7 @@ impl Reader {
             "seed" => self.options.seed = words.number("seed")?,
             "lasts" => self.lasts = Some(words.duration()?),
             "interval" => self.options.interval = words.duration()?,
+            "warm-up" => self.options.warmup = true,
             "slots" => self.options.concurrency_max = words.number("number of slots")?,
             "login" => self.login(&mut words)?,
             "registry" => self.registry(&mut words)?,
