@@ -136,7 +136,10 @@ impl Command {
                 })
             }
             "swarm" => {
-                flags.only(&["--seed", "--runs", "--hours"], &["--faultless", "--single"])?;
+                flags.only(
+                    &["--seed", "--runs", "--hours"],
+                    &["--faultless", "--single"],
+                )?;
                 Ok(Self::Swarm {
                     seed: flags.seed()?,
                     runs: flags.number("--runs")?.unwrap_or(100),

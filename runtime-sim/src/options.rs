@@ -8,6 +8,7 @@ use crate::fault::RegistryFaults;
 
 /// The options of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "options are switches")]
 pub struct Options {
     /// Everything else is derived from it.
     pub seed: u64,
@@ -210,7 +211,11 @@ impl Options {
         let token_ttl_s = [300, 300, 60, 3_600][entropy.index(4)];
         let rate = [0, 0, 20, 5][entropy.index(4)];
         // A rate that the fleet cannot live with is another run's affair.
-        let rate = if apps <= 100 && interval >= 60 { rate } else { 0 };
+        let rate = if apps <= 100 && interval >= 60 {
+            rate
+        } else {
+            0
+        };
         let registry_faults = match profile {
             Profile::Faultless => RegistryFaults::default(),
             Profile::Swarm => RegistryFaults::draw(&mut entropy),

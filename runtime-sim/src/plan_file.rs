@@ -161,7 +161,11 @@ fn drawn(value: &str) -> Result<Drawn, String> {
     let (name, per_million, on_s_min, off_s_min) = match words[..] {
         [name, rate] => (name, rate, "0", "0"),
         [name, rate, "on-s", on, "off-s", off] => (name, rate, on, off),
-        _ => return Err(format!("{value:?} is no `CLASS PER-MILLION on-s N off-s N`")),
+        _ => {
+            return Err(format!(
+                "{value:?} is no `CLASS PER-MILLION on-s N off-s N`"
+            ));
+        }
     };
     let class = CLASSES.iter().position(|class| class.name == name);
     Ok(Drawn {

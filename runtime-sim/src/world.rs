@@ -199,7 +199,11 @@ impl World {
 
     /// What is read at `source` now.
     pub fn read_credential(&self, source: &CredentialSource) -> CredentialOutcome {
-        let Some(at) = self.logins.iter().position(|one| one.model.source == *source) else {
+        let Some(at) = self
+            .logins
+            .iter()
+            .position(|one| one.model.source == *source)
+        else {
             return CredentialOutcome::Missing(format!("{source} is not in this world"));
         };
         let login = &self.logins[at];
@@ -270,7 +274,9 @@ impl World {
     /// The registries that the applications of now use.
     pub fn used_hosts(&self) -> BTreeSet<String> {
         let images = self.alive.iter().flat_map(|app| &self.apps[*app].images);
-        images.map(|image| self.repos[image.repo].0.clone()).collect()
+        images
+            .map(|image| self.repos[image.repo].0.clone())
+            .collect()
     }
 
     /// The number of the application called `name`.

@@ -93,6 +93,7 @@ impl Ledger {
                 let (host, repo) = world.repo(image.repo);
                 let lists: Vec<&Vec<String>> = lists.of(host, repo).collect();
                 self.judge(name, image, old.as_deref(), &new, world, &lists)?;
+                self.follows_from_a_list(name, image, &new, world, &lists)?;
             }
         }
         Ok(())
@@ -121,23 +122,6 @@ impl Ledger {
                 _ => fail("no digest of `latest`".to_owned()),
             };
         }
-        // R2: some list that the registry served as complete says so.
-        let grounds = |tags: &Vec<String>| match image.policy {
-            ImagePolicy::NewestBuild => tags.iter().any(|tag| tag == new),
-            ImagePolicy::Any
-            | ImagePolicy::Minor(..)
-            | ImagePolicy::Alphabetical
-            | ImagePolicy::Digest => expected_tag(tags, image, self).as_deref() == Some(new),
-        };
-        let mut grounds = lists.iter().filter(|tags| grounds(tags)).peekable();
-        if grounds.peek().is_none() {
-            let (host, repo) = world.repo(image.repo);
-            let detail = format!(
-                "{host}/{repo} {:?}: {old:?} -> {new}: no list that was served says so",
-                image.policy
-            );
-            return Err(Violation::new("R2", name, detail));
-        }
         let by_name = matches!(
             image.policy,
             ImagePolicy::NewestBuild | ImagePolicy::Alphabetical
@@ -160,7 +144,9 @@ impl Ledger {
             return Ok(());
         };
         // Not in the list that it was decided on: the registry says that it is gone.
-        let was_gone = grounds.any(|tags| !tags.contains(&tag(old)));
+        let was_gone = self
+            .grounds(image, new, lists)
+            .any(|tags| !tags.contains(&tag(old)));
         if !image.policy.allows(old) || self.deleted.contains(&(image.repo, old)) || was_gone {
             // The policy was changed, or the running version is gone: any allowed one is right.
             return Ok(());
@@ -180,6 +166,47 @@ impl Ledger {
         } else {
             Ok(())
         }
+    }
+
+    /// R2: some list that the registry served as complete says so.
+    fn follows_from_a_list(
+        &self,
+        name: &str,
+        image: &ImageModel,
+        new: &str,
+        world: &World,
+        lists: &[&Vec<String>],
+    ) -> Result<(), Violation> {
+        // A digest is looked up by its tag, without a list.
+        let needs_none = image.policy == ImagePolicy::Digest;
+        if needs_none || self.grounds(image, new, lists).next().is_some() {
+            return Ok(());
+        }
+        let (host, repo) = world.repo(image.repo);
+        let detail = format!(
+            "{host}/{repo} {:?}: {new}: no list that was served says so",
+            image.policy
+        );
+        Err(Violation::new("R2", name, detail))
+    }
+
+    /// The lists from which `new` follows.
+    fn grounds<'a>(
+        &self,
+        image: &ImageModel,
+        new: &str,
+        lists: &[&'a Vec<String>],
+    ) -> impl Iterator<Item = &'a Vec<String>> {
+        lists
+            .iter()
+            .copied()
+            .filter(move |tags| match image.policy {
+                ImagePolicy::NewestBuild => tags.iter().any(|tag| tag == new),
+                ImagePolicy::Any
+                | ImagePolicy::Minor(..)
+                | ImagePolicy::Alphabetical
+                | ImagePolicy::Digest => expected_tag(tags, image, self).as_deref() == Some(new),
+            })
     }
 
     /// L4: after everything was quiet for long enough, every application holds what its policy asks
@@ -296,7 +323,12 @@ pub fn expected_tag(tags: &[String], image: &ImageModel, ledger: &Ledger) -> Opt
 }
 
 /// The tag part that the object's parameters ask for, if they name the image.
-pub fn written(object: &Value, app: &AppModel, image: &ImageModel, world: &World) -> Option<String> {
+pub fn written(
+    object: &Value,
+    app: &AppModel,
+    image: &ImageModel,
+    world: &World,
+) -> Option<String> {
     let (host, repo) = world.repo(image.repo);
     let name = format!("{host}/{repo}");
     let source = &object["spec"]["source"];

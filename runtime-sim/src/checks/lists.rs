@@ -52,20 +52,17 @@ impl Lists {
             Some(_) | None => Vec::new(),
         };
         all.extend(page);
-        match next(response) {
-            Some(next) => {
-                if open.len() >= OPEN_LISTS_MAX {
-                    open.remove(0);
-                }
-                open.push(Chain { next, tags: all });
+        if let Some(next) = next(response) {
+            if open.len() >= OPEN_LISTS_MAX {
+                open.remove(0);
             }
-            None => {
-                let kept = self.complete.entry(repository).or_default();
-                if kept.len() >= KEPT_LISTS {
-                    kept.pop_front();
-                }
-                kept.push_back(all);
+            open.push(Chain { next, tags: all });
+        } else {
+            let kept = self.complete.entry(repository).or_default();
+            if kept.len() >= KEPT_LISTS {
+                kept.pop_front();
             }
+            kept.push_back(all);
         }
     }
 
@@ -84,6 +81,9 @@ fn tags(response: &HttpResponse) -> Option<Vec<String>> {
 }
 
 fn next(response: &HttpResponse) -> Option<String> {
-    let (target, _) = response.header("link")?.strip_prefix('<')?.split_once('>')?;
+    let (target, _) = response
+        .header("link")?
+        .strip_prefix('<')?
+        .split_once('>')?;
     Some(target.to_owned())
 }

@@ -147,14 +147,14 @@ impl Observers {
     }
 
     /// The core sends a request; `user` is whose password or token it shows, if one is known.
-    pub fn sent(&mut self, now: Time, op: OpId, asked: &Request, user: Option<String>) {
+    pub fn sent(&mut self, now: Time, op: OpId, asked: &Request, user: Option<&str>) {
         if self.tally.is_kept {
             self.tally.sent.push(Sent {
                 at: now,
                 host: asked.host.clone(),
                 part: Part::of(asked),
                 target: format!("{} {}", asked.method, asked.target),
-                user: user.clone().unwrap_or_default(),
+                user: user.unwrap_or_default().to_owned(),
             });
         }
         let result = self.requests.sent(now, op, asked, user);

@@ -11,9 +11,10 @@ use image_updater_core::http::{HttpOutcome, HttpResponse, TransportKind};
 use image_updater_core::id::OpId;
 use image_updater_core::time::{Time, UnixTime};
 use image_updater_fixtures::Request;
+use image_updater_fixtures::registry::http_date;
 
 use super::Violation;
-use crate::fault::{Part, http_date};
+use crate::fault::Part;
 use crate::options::Options;
 use crate::workload::Plan;
 use crate::world::{host, wall};
@@ -35,6 +36,8 @@ const RETRY_BALANCE_MAX: u64 = 300_000;
 const SLEEP_MIN: Duration = Duration::from_millis(140);
 /// The longest sleep between two attempts.
 const SLEEP_MAX: Duration = Duration::from_secs(3);
+/// With what a calm registry may add: an attempt after more is late.
+const LATE: Duration = Duration::from_secs(4);
 /// Longest wish to be left alone that is believed.
 const WAIT_MAX: Duration = Duration::from_hours(1);
 /// How many failed logins within [`BAN_WINDOW`] make a registry ban an address.
@@ -137,14 +140,15 @@ impl Requests {
         now: Time,
         op: OpId,
         asked: &Request,
-        user: Option<String>,
+        user: Option<&str>,
     ) -> Result<(), Violation> {
         let has_shown = asked.header("authorization").is_some();
-        let key = (asked.host.clone(), key_target(asked), user.clone());
+        let owner = user.map(str::to_owned);
+        let key = (asked.host.clone(), key_target(asked), owner.clone());
         let known = self.by_host.contains_key(&asked.host);
         let open = Open {
             key: key.clone(),
-            user: user.clone(),
+            user: owner,
             has_shown,
             is_cancelled: false,
         };
@@ -152,7 +156,7 @@ impl Requests {
         if !known {
             return Ok(());
         }
-        self.silence(now, asked, user.as_deref(), has_shown)?;
+        self.silence(now, asked, user, has_shown)?;
         self.rate(now, &asked.host)?;
         let host = &self.by_host[&asked.host];
         // Two logins that have not been asked to show themselves look like one.
@@ -218,10 +222,17 @@ impl Requests {
         });
         // A lookup that had to queue began before its first request was sent.
         let is_next = now.since(track.begun) >= self.interval / 2;
-        let Some(failed) = track.failed.take().filter(|_| !is_next) else {
-            if is_next {
+        let failed = track.failed.take();
+        if is_next {
+            // A lookup that took long and the next one look alike: nothing is claimed of what could be
+            // either, and it counts as the first.
+            let may_go_on = failed.is_some_and(|failed| now.since(failed) <= LATE);
+            if track.n_failed >= ATTEMPTS_MAX || !may_go_on {
                 (track.begun, track.n_failed) = (now, 0);
             }
+            return Ok(());
+        }
+        let Some(failed) = failed else {
             return Ok(());
         };
         *self.retries.entry(name.clone()).or_default() += 1;
@@ -248,7 +259,7 @@ impl Requests {
         let is_calm = host.spacing == 0
             && host.in_flight < 4
             && host.complained.is_none_or(|at| now.since(at) > WARY);
-        if gap > SLEEP_MAX + Duration::from_secs(1) && is_calm && part == Part::List {
+        if gap > LATE && is_calm && part == Part::List {
             let detail = format!("attempt {} after {gap:?}", track.n_failed + 1);
             return Err(Violation::new("S6", subject, detail));
         }

@@ -16,7 +16,11 @@ pub fn shown(subject: &str, text: &str) -> Result<(), Violation> {
     let markers = std::iter::once(CANARY).chain(IN_BASE64);
     for marker in markers {
         if let Some(at) = text.find(marker) {
-            let from = text[..at].char_indices().rev().nth(60).map_or(0, |(at, _)| at);
+            let from = text[..at]
+                .char_indices()
+                .rev()
+                .nth(60)
+                .map_or(0, |(at, _)| at);
             let detail = format!("a secret is shown behind {:?}", &text[from..at]);
             return Err(Violation::new("S19", subject, detail));
         }

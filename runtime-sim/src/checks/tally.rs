@@ -56,7 +56,10 @@ impl Tally {
     pub fn isolation(&self, without: &Self, host: &str, users: &[String]) -> Result<(), Violation> {
         let starts = |tally: &Self| -> Vec<(Time, String)> {
             let starts = tally.starts.iter();
-            starts.filter(|(_, app)| !users.contains(app)).cloned().collect()
+            starts
+                .filter(|(_, app)| !users.contains(app))
+                .cloned()
+                .collect()
         };
         let sent = |tally: &Self| -> BTreeMap<String, Vec<(Time, String)>> {
             let mut by_host = BTreeMap::<_, Vec<_>>::new();

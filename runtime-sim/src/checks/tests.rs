@@ -244,7 +244,7 @@ fn s10_a_version_that_the_policy_forbids_or_a_step_back() {
     bench.write(0, &newest);
     bench.serve_list(&[&newest]);
     bench.write(0, "1.0.0");
-    bench.assert_found("R2", "app-0");
+    bench.assert_found("S10", "app-0");
 }
 
 #[test]
@@ -496,8 +496,7 @@ impl Bench {
         let mut asked = asked("r0.test", "/v2/");
         let header = ("authorization".to_owned(), "Bearer x".to_owned());
         asked.headers.push(header);
-        let user = Some(user.to_owned());
-        self.observers.sent(now, OpId(op), &asked, user);
+        self.observers.sent(now, OpId(op), &asked, Some(user));
     }
 
     fn request_to(&mut self, now: Time, op: u64, host: &str, target: &str) {

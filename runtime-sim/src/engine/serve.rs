@@ -68,7 +68,7 @@ impl Engine {
         let host = asked.as_ref().map(|asked| asked.host.clone());
         if let Some(asked) = &asked {
             let user = self.troubles.user_of(asked);
-            self.observers.sent(self.now, op, asked, user);
+            self.observers.sent(self.now, op, asked, user.as_deref());
         }
         let lost = self.fault("lost", self.options.faults.lost);
         let hanging = lost || self.fault("hang", self.options.faults.hang);
@@ -142,19 +142,20 @@ impl Engine {
         };
         *self.injected.entry(strike.name).or_default() += 1;
         match strike.trouble.early(wall(self.now)) {
-            Early::Pass => match strike.trouble {
-                Trouble::Slow(secs) => self.delay(op, request, Duration::from_secs(secs.into())),
-                Trouble::Clog => self.delay(op, request, strike.clogged),
-                Trouble::ResetMid => {
-                    // The registry has done its work; nobody sees the whole answer.
-                    if let Some(registry) = self.world.registries.get_mut(&asked.host) {
-                        registry.handle(self.now, wall(self.now), &asked);
-                    }
-                    let detail = "connection reset by peer in the middle of the response";
-                    self.fail(op, TransportKind::Closed, detail);
+            Early::Pass => self.respond(op, &asked, Some(strike.trouble)),
+            Early::Delay(delay) => {
+                let delay = delay.unwrap_or(strike.clogged);
+                self.delay(op, request, delay);
+            }
+            Early::LoseAnswer => {
+                // The registry has done its work; nobody sees the whole answer.
+                let registries = self.world.registries.values_mut();
+                if let Some(registry) = registry_at(registries, &asked.host) {
+                    registry.handle(self.now, wall(self.now), &asked);
                 }
-                trouble => self.respond(op, &asked, Some(trouble)),
-            },
+                let detail = "connection reset by peer in the middle of the response";
+                self.fail(op, TransportKind::Closed, detail);
+            }
             Early::Answer(response) => self.send_back(op, &asked, response),
             Early::Challenge => {
                 let response = self.challenge(&asked);

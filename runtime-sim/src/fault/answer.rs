@@ -1,11 +1,11 @@
 //! How a trouble shows: as an answer of its own, or as a change to the registry's answer.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use image_updater_core::http::TransportKind;
-use image_updater_core::rfc3339::Rfc3339;
 use image_updater_core::time::UnixTime;
-use image_updater_fixtures::registry::digest_of;
+use image_updater_fixtures::registry::{digest_of, http_date};
 use image_updater_fixtures::{Request, Response};
 use serde_json::{Value, json};
 
@@ -19,6 +19,10 @@ const REMEMBERED_MAX: usize = 10_000;
 pub enum Early {
     /// The registry is asked.
     Pass,
+    /// The registry is asked later; `None` is when the window ends.
+    Delay(Option<Duration>),
+    /// The registry is asked, and its answer is lost.
+    LoseAnswer,
     /// This is the answer.
     Answer(Response),
     /// The registry is asked without what the client showed: its own challenge is the answer.
@@ -48,16 +52,16 @@ impl Trouble {
             ),
             Self::Hang => Early::Hang,
             Self::TimesOut => Early::TimesOut,
-            Self::ResetMid
-            | Self::Truncated
+            Self::Slow(secs) => Early::Delay(Some(Duration::from_secs(secs.into()))),
+            Self::Clog => Early::Delay(None),
+            Self::ResetMid => Early::LoseAnswer,
+            Self::Truncated
             | Self::Loop
             | Self::Repeat
             | Self::Shuffled
             | Self::Stale
             | Self::Unchanged
-            | Self::WrongDigest
-            | Self::Slow(_)
-            | Self::Clog => Early::Pass,
+            | Self::WrongDigest => Early::Pass,
         }
     }
 }
@@ -171,23 +175,6 @@ fn shuffle(response: &mut Response) {
     response.body = page.to_string().into_bytes();
 }
 
-/// A time as HTTP writes it: `Thu, 01 Jan 2026 00:00:00 GMT`.
-///
-/// # Panics
-/// Never: RFC 3339 has a fixed form.
-pub fn http_date(time: UnixTime) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let text = Rfc3339(UnixTime::from_secs(time.as_secs())).to_string();
-    let day = time.as_secs().div_euclid(86_400).rem_euclid(7);
-    let day = DAYS[usize::try_from(day).expect("a day of the week is small")];
-    let month: usize = text[5..7].parse().expect("a month has two digits");
-    let (year, date, clock) = (&text[..4], &text[8..10], &text[11..19]);
-    format!("{day}, {date} {} {year} {clock} GMT", MONTHS[month - 1])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,13 +207,6 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_written_as_http_wants_them() {
-        assert_eq!(http_date(EPOCH), "Thu, 01 Jan 2026 00:00:00 GMT");
-        let leap = UnixTime::from_secs(1_709_209_845);
-        assert_eq!(http_date(leap), "Thu, 29 Feb 2024 12:30:45 GMT");
-    }
-
-    #[test]
     fn every_late_trouble_changes_the_answer() {
         let first = "/v2/a/tags/list";
         let second = "/v2/a/tags/list?last=b";
@@ -253,7 +233,10 @@ mod tests {
     fn every_throttle_says_it_in_its_way() {
         let header = |how: Throttle| {
             let response = how.response(EPOCH);
-            let header = response.headers.iter().find(|(name, _)| name == "retry-after");
+            let header = response
+                .headers
+                .iter()
+                .find(|(name, _)| name == "retry-after");
             header.map(|(_, value)| value.clone())
         };
         assert_eq!(header(Throttle::Bare), None);

@@ -24,12 +24,36 @@ const fn class(name: &'static str, trouble: Trouble, place: Place) -> Class {
 
 /// Every class (`simulation.md` 3.3, rows "latency" and "registry").
 pub const CLASSES: [Class; 26] = [
-    class("429-bare", Trouble::Throttled(Throttle::Bare), Place::Content),
-    class("429-seconds", Trouble::Throttled(Throttle::Seconds(20)), Place::Content),
-    class("429-date", Trouble::Throttled(Throttle::Date(20)), Place::Content),
-    class("429-past", Trouble::Throttled(Throttle::Past), Place::Content),
-    class("429-huge", Trouble::Throttled(Throttle::Huge), Place::Content),
-    class("429-hint", Trouble::Throttled(Throttle::HintMillis(1_500)), Place::Content),
+    class(
+        "429-bare",
+        Trouble::Throttled(Throttle::Bare),
+        Place::Content,
+    ),
+    class(
+        "429-seconds",
+        Trouble::Throttled(Throttle::Seconds(20)),
+        Place::Content,
+    ),
+    class(
+        "429-date",
+        Trouble::Throttled(Throttle::Date(20)),
+        Place::Content,
+    ),
+    class(
+        "429-past",
+        Trouble::Throttled(Throttle::Past),
+        Place::Content,
+    ),
+    class(
+        "429-huge",
+        Trouble::Throttled(Throttle::Huge),
+        Place::Content,
+    ),
+    class(
+        "429-hint",
+        Trouble::Throttled(Throttle::HintMillis(1_500)),
+        Place::Content,
+    ),
     class("500", Trouble::Status(500), Place::Content),
     class("502", Trouble::Status(502), Place::Content),
     class("503", Trouble::Status(503), Place::Content),
@@ -48,7 +72,11 @@ pub const CLASSES: [Class; 26] = [
     class("clog", Trouble::Clog, Place::All),
     class("slow", Trouble::Slow(50), Place::All),
     class("token-401", Trouble::Status(401), Place::Tokens),
-    class("token-429", Trouble::Throttled(Throttle::Seconds(20)), Place::Tokens),
+    class(
+        "token-429",
+        Trouble::Throttled(Throttle::Seconds(20)),
+        Place::Tokens,
+    ),
     class("token-503", Trouble::Status(503), Place::Tokens),
 ];
 

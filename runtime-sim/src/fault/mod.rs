@@ -9,7 +9,7 @@ mod trouble;
 mod troubles;
 mod window;
 
-pub use answer::{Early, http_date};
+pub use answer::Early;
 pub use class::{CLASSES, Class, Drawn, RegistryFaults};
 pub use trouble::{Part, Place, Throttle, Trouble};
 pub use troubles::{Scripted, Strike, Troubles};

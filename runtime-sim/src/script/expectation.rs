@@ -237,4 +237,3 @@ impl fmt::Display for Expectation {
 pub(super) fn version(n: u64) -> Version {
     (1, n / 100, n % 100)
 }
-

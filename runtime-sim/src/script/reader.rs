@@ -114,8 +114,8 @@ impl Reader {
     fn login(&mut self, words: &mut Words<'_>) -> Result<(), String> {
         let user = words.take("a user")?.to_owned();
         let source = words.take("a source")?;
-        let source = CredentialSource::parse(source)
-            .map_err(|error| format!("{source:?}: {error}"))?;
+        let source =
+            CredentialSource::parse(source).map_err(|error| format!("{source:?}: {error}"))?;
         self.plan.logins.push(LoginModel { user, source });
         Ok(())
     }
@@ -123,7 +123,10 @@ impl Reader {
     fn registry(&mut self, words: &mut Words<'_>) -> Result<(), String> {
         let number = words.registry()?;
         if number != self.plan.registries.len() {
-            return Err(format!("the next registry is r{}", self.plan.registries.len()));
+            return Err(format!(
+                "the next registry is r{}",
+                self.plan.registries.len()
+            ));
         }
         let kind = words.take("open, basic or bearer")?;
         let (mut logins, mut own, mut ttl_s) = (Vec::new(), None, 300);
@@ -173,7 +176,12 @@ impl Reader {
         }
         // Application and image names are made of the last part.
         let last = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
-        if self.plan.repos.iter().any(|repo| last(&repo.name) == last(&name)) {
+        if self
+            .plan
+            .repos
+            .iter()
+            .any(|repo| last(&repo.name) == last(&name))
+        {
             return Err(format!("the last part of {name:?} is taken"));
         }
         self.plan.repos.push(RepoModel {
@@ -327,7 +335,9 @@ impl Reader {
     }
 
     fn finish(mut self) -> Result<Script, String> {
-        let lasts = self.lasts.ok_or("the script does not say how long it lasts")?;
+        let lasts = self
+            .lasts
+            .ok_or("the script does not say how long it lasts")?;
         if self.expectations.is_empty() {
             return Err("a script that expects nothing cannot fail".to_owned());
         }
@@ -343,7 +353,8 @@ impl Reader {
         self.options.repositories = count(self.plan.repos.len())?;
         self.options.actions_per_hour = 0;
         self.plan.actions.sort_by_key(|(at, _)| *at);
-        self.expectations.sort_by_key(|one| (one.at.is_none(), one.at));
+        self.expectations
+            .sort_by_key(|one| (one.at.is_none(), one.at));
         Ok(Script {
             options: self.options,
             plan: self.plan,
@@ -378,20 +389,50 @@ mod tests {
         for (line, problem) in [
             ("fly", "\"fly\" begins no line of a script"),
             ("registry r2 open", "the next registry is r1"),
-            ("registry r1 shut", "\"shut\" is none of open, basic, bearer"),
-            ("registry r1 open login alice", "an open registry has no logins"),
-            ("registry r1 basic login bob", "there is no login \"bob\" above"),
-            ("repository r5/a versions 1", "there is no registry r5 above"),
-            ("repository r0/a versions 0", "there are 1 to 100000 versions"),
-            ("repository r0/b/web versions 1", "the last part of \"b/web\" is taken"),
-            ("apps 1 r0/org/api any", "there is no repository r0/org/api above"),
+            (
+                "registry r1 shut",
+                "\"shut\" is none of open, basic, bearer",
+            ),
+            (
+                "registry r1 open login alice",
+                "an open registry has no logins",
+            ),
+            (
+                "registry r1 basic login bob",
+                "there is no login \"bob\" above",
+            ),
+            (
+                "repository r5/a versions 1",
+                "there is no registry r5 above",
+            ),
+            (
+                "repository r0/a versions 0",
+                "there are 1 to 100000 versions",
+            ),
+            (
+                "repository r0/b/web versions 1",
+                "the last part of \"b/web\" is taken",
+            ),
+            (
+                "apps 1 r0/org/api any",
+                "there is no repository r0/org/api above",
+            ),
             ("apps 1 r0/org/web some", "\"some\" is no policy"),
-            ("at 1x restart", "\"1x\" is no duration such as 500ms, 30s, 5m or 12h"),
+            (
+                "at 1x restart",
+                "\"1x\" is no duration such as 500ms, 30s, 5m or 12h",
+            ),
             ("at 1m restart now", "\"now\" is one word too many"),
-            ("at 1m trouble r0 lists 429 seconds", "number of seconds is missing"),
+            (
+                "at 1m trouble r0 lists 429 seconds",
+                "number of seconds is missing",
+            ),
             ("at 1m trouble r0 roof hangs", "\"roof\" is no place"),
             ("at 1m trouble r0 lists sings", "\"sings\" is no trouble"),
-            ("at 1m delete r0/org/web oldest 4", "there are 3 versions only"),
+            (
+                "at 1m delete r0/org/web oldest 4",
+                "there are 3 versions only",
+            ),
             ("expect app-7 holds 1.0.0", "what it names is not there"),
             ("expect updates < 3", "\"<\" is none of <=, =, >="),
             ("expect joy", "\"joy\" is no application such as app-0"),

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-
 use super::expectation::Seen;
 use super::{Expectation, Script, Wanted};
 use crate::checks::Violation;
