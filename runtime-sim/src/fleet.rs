@@ -23,7 +23,7 @@ use crate::traffic::Traffic;
 use crate::workload::{
     Access, Action, AppModel, ImageModel, ImagePolicy, Plan, RegistryModel, RepoModel, Version,
 };
-use crate::world::{World, wall};
+use crate::world::{PAGE_TAGS, TOKEN_SECS, World, wall, wants_tokens};
 
 /// How long a request takes to its registry, and its answer back.
 const HALF_WAY_HTTP: Duration = Duration::from_millis(25);
@@ -370,17 +370,17 @@ fn registry_of(repository: u32) -> usize {
 
 /// Every other registry wants tokens, and gives them to everybody.
 fn registry(idx: u32) -> RegistryModel {
-    let access = if idx.is_multiple_of(2) {
-        Access::Open
-    } else {
+    let access = if wants_tokens(usize::try_from(idx).expect("a small number")) {
         Access::Bearer {
             logins: Vec::new(),
-            ttl_s: 300,
+            ttl_s: TOKEN_SECS,
         }
+    } else {
+        Access::Open
     };
     RegistryModel {
         access,
-        page_tags_max: 100,
+        page_tags_max: PAGE_TAGS,
         rate: None,
         login: None,
     }

@@ -11,6 +11,7 @@ use image_updater_core::time::Time;
 use crate::entropy::{Entropy, Stream};
 use crate::fault::Scripted;
 use crate::options::Options;
+use crate::world::PAGE_TAGS;
 
 /// Number of an application in a run.
 pub type AppIdx = usize;
@@ -263,7 +264,7 @@ fn generate_registries(options: &Options) -> (Vec<RegistryModel>, Vec<LoginModel
             RegistryModel {
                 login: access.logins().first().copied(),
                 access,
-                page_tags_max: 100,
+                page_tags_max: PAGE_TAGS,
                 rate: Some(options.rate).filter(|rate| *rate > 0),
             }
         })
