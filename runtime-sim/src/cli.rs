@@ -3,20 +3,21 @@
 use std::io;
 
 use crate::options::{Options, Planted, Profile};
-use crate::{plan_file, registry_scale, report, run, scale};
+use crate::script::Script;
+use crate::{plan_file, registry_scale, report, run, scale, script};
 
 const USAGE: &str = "\
 image-updater-sim: the production core in virtual time
 
 Usage:
-  image-updater-sim run [--seed N] [--apps N] [--hours H] [--faultless] [--planted S1|S10|L2] [--once]
-  image-updater-sim swarm [--seed N] [--runs N] [--hours H] [--faultless]
+  image-updater-sim run [--seed N] [--apps N] [--hours H] [--faultless | --single] [--planted S1|S10|L2] [--once]
+  image-updater-sim swarm [--seed N] [--runs N] [--hours H] [--faultless | --single]
   image-updater-sim replay FILE
   image-updater-sim scale [--registry] [--json]
 
 run     one run; twice, and compared, unless --once
 swarm   many runs with consecutive seeds
-replay  the run that a plan file describes, twice, and compared
+replay  the run that a plan file describes, twice, and compared; or a script with its expectations
 scale   10,000 applications over 2,000 repositories, measured; with --registry, what registries are
         asked under each strategy, beside what the Go program's scheme asks
 
@@ -37,6 +38,10 @@ pub fn run(words: &[String], out: &mut impl io::Write, err: &mut impl io::Write)
                 run::run_twice(&options)
             };
             report::write(out, &report).map(|()| code(&report))
+        }
+        Ok(Command::Script(script)) => {
+            let report = script::run_twice(&script);
+            script::write(out, &report).map(|()| code(&report.run))
         }
         Ok(Command::Swarm {
             seed,
@@ -93,6 +98,7 @@ enum Command {
         hours: Option<u32>,
         profile: Profile,
     },
+    Script(Box<Script>),
     Scale {
         json: bool,
     },
@@ -111,7 +117,7 @@ impl Command {
             "run" => {
                 flags.only(
                     &["--seed", "--apps", "--hours", "--planted"],
-                    &["--faultless", "--once"],
+                    &["--faultless", "--single", "--once"],
                 )?;
                 let mut options = Options::derive(
                     flags.seed()?,
@@ -130,7 +136,10 @@ impl Command {
                 })
             }
             "swarm" => {
-                flags.only(&["--seed", "--runs", "--hours"], &["--faultless"])?;
+                flags.only(
+                    &["--seed", "--runs", "--hours"],
+                    &["--faultless", "--single"],
+                )?;
                 Ok(Self::Swarm {
                     seed: flags.seed()?,
                     runs: flags.number("--runs")?.unwrap_or(100),
@@ -144,6 +153,11 @@ impl Command {
                 };
                 let text =
                     std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+                if script::is_script(&text) {
+                    let script =
+                        script::parse(&text).map_err(|error| format!("{path}: {error}"))?;
+                    return Ok(Self::Script(Box::new(script)));
+                }
                 let options =
                     plan_file::parse(&text).map_err(|error| format!("{path}: {error}"))?;
                 Ok(Self::Run {
@@ -203,6 +217,8 @@ impl<'a> Flags<'a> {
     fn profile(&self) -> Profile {
         if self.has("--faultless") {
             Profile::Faultless
+        } else if self.has("--single") {
+            Profile::Single
         } else {
             Profile::Swarm
         }

@@ -27,6 +27,12 @@ pub enum Stream {
     Faults = 4,
     /// The core's own seed.
     Core = 5,
+    /// Derived options of registries: a stream of their own, so that older seeds keep the rest.
+    RegistryOptions = 6,
+    /// What goes wrong at registries.
+    RegistryFaults = 7,
+    /// Who logs in where.
+    Logins = 8,
 }
 
 impl Entropy {
@@ -41,6 +47,14 @@ impl Entropy {
             word ^ (word >> 31)
         });
         Self { state }
+    }
+
+    /// The part of a stream that belongs to `key`: what happens to one key moves no other.
+    pub fn keyed(root: u64, stream: Stream, key: &str) -> Self {
+        let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        Self::new(root ^ hash, stream)
     }
 
     /// Sixty-four random bits.

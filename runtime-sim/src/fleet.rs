@@ -2,7 +2,7 @@
 //! faults and no checks; only the time spent inside the core is counted.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::{Duration, Instant};
 
 use image_updater_core::Updater;
@@ -16,11 +16,14 @@ use image_updater_core::time::{Now, Time};
 use image_updater_fixtures::Request;
 use image_updater_fixtures::cluster::{ChangeKind, Refusal};
 
+use crate::fault::RegistryFaults;
 use crate::options::{Faults, Options, Policy, Profile};
 use crate::settings;
 use crate::traffic::Traffic;
-use crate::workload::{Action, AppModel, ImageModel, ImagePolicy, Plan, RepoModel, Version};
-use crate::world::{World, wall};
+use crate::workload::{
+    Access, Action, AppModel, ImageModel, ImagePolicy, Plan, RegistryModel, RepoModel, Version,
+};
+use crate::world::{PAGE_TAGS, TOKEN_SECS, World, wall, wants_tokens};
 
 /// How long a request takes to its registry, and its answer back.
 const HALF_WAY_HTTP: Duration = Duration::from_millis(25);
@@ -103,7 +106,7 @@ impl Fleet {
             wall: wall(now),
         };
         let mut fleet = Self {
-            core: Updater::new(settings::config(&options(size))?, Seed(1), clock),
+            core: Updater::new(settings::config(&options(size), &plan)?, Seed(1), clock),
             world: World::new(&plan),
             size,
             now,
@@ -348,6 +351,12 @@ fn options(size: FleetSize) -> Options {
         cooldown: Duration::ZERO,
         actions_per_hour: 0,
         faults: Faults::default(),
+        registry_faults: RegistryFaults::default(),
+        logins: false,
+        token_ttl_s: 300,
+        rate: 0,
+        warmup: true,
+        split: false,
         planted: None,
     }
 }
@@ -357,6 +366,24 @@ const REGISTRIES: u32 = 10;
 
 fn registry_of(repository: u32) -> usize {
     usize::try_from(repository % REGISTRIES).expect("a small number")
+}
+
+/// Every other registry wants tokens, and gives them to everybody.
+fn registry(idx: u32) -> RegistryModel {
+    let access = if wants_tokens(usize::try_from(idx).expect("a small number")) {
+        Access::Bearer {
+            logins: Vec::new(),
+            ttl_s: TOKEN_SECS,
+        }
+    } else {
+        Access::Open
+    };
+    RegistryModel {
+        access,
+        page_tags_max: PAGE_TAGS,
+        rate: None,
+        login: None,
+    }
 }
 
 /// The fleet: the first applications share the first repository, the others are spread evenly.
@@ -390,12 +417,19 @@ fn plan(size: FleetSize) -> Plan {
             AppModel {
                 name: format!("app-{idx}"),
                 kustomize: idx % 5 < 2,
-                images: vec![ImageModel { repo, policy }],
+                images: vec![ImageModel {
+                    repo,
+                    policy,
+                    login: None,
+                }],
             }
         })
         .collect();
     Plan {
+        registries: (0..REGISTRIES).map(registry).collect(),
+        logins: Vec::new(),
         apps,
+        absent: BTreeSet::new(),
         repos,
         actions: Vec::new(),
     }

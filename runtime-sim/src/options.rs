@@ -4,9 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::entropy::{Entropy, Stream};
+use crate::fault::RegistryFaults;
 
 /// The options of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "options are switches")]
 pub struct Options {
     /// Everything else is derived from it.
     pub seed: u64,
@@ -38,6 +40,19 @@ pub struct Options {
     pub actions_per_hour: u32,
     /// Faults, drawn per operation.
     pub faults: Faults,
+    /// Faults of registries, by class and window.
+    pub registry_faults: RegistryFaults,
+    /// Some registries want to know who asks, some applications have pull secrets, passwords change.
+    pub logins: bool,
+    /// How long tokens live, in seconds.
+    pub token_ttl_s: u32,
+    /// Requests per second to each registry; 0 is unlimited.
+    pub rate: u32,
+    /// With the pass before the loop.
+    pub warmup: bool,
+    /// Latencies are drawn per registry and application instead of from one stream, so that what
+    /// happens at one registry moves nothing at another.
+    pub split: bool,
     /// A bug that the run must find.
     pub planted: Option<Planted>,
 }
@@ -49,6 +64,8 @@ pub enum Profile {
     Faultless,
     /// A random subset with random weights.
     Swarm,
+    /// One class of registry faults and nothing else: failures are readable.
+    Single,
 }
 
 /// The scheduling policy, as options name it.
@@ -141,8 +158,19 @@ impl Options {
             cooldown: Duration::ZERO,
             actions_per_hour: 60,
             faults: Faults::default(),
+            registry_faults: RegistryFaults::default(),
+            logins: false,
+            token_ttl_s: 300,
+            rate: 0,
+            warmup: true,
+            split: false,
             planted: None,
         }
+    }
+
+    /// True when nothing goes wrong in the run.
+    pub fn is_faultless(&self) -> bool {
+        self.faults == Faults::default() && self.registry_faults.is_none()
     }
 
     /// Derives a run from `seed`. `apps` and `hours` replace what the seed would choose.
@@ -174,8 +202,24 @@ impl Options {
         let cycle = entropy.chance(250_000);
         let actions_per_hour = [10, 60, 300][entropy.index(3)];
         let faults = match profile {
-            Profile::Faultless => Faults::default(),
+            Profile::Faultless | Profile::Single => Faults::default(),
             Profile::Swarm => Faults::draw(&mut entropy),
+        };
+        // What came later is drawn from a stream of its own: the rest of a seed stays as it was.
+        let mut entropy = Entropy::new(seed, Stream::RegistryOptions);
+        let logins = entropy.chance(500_000);
+        let token_ttl_s = [300, 300, 60, 3_600][entropy.index(4)];
+        let rate = [0, 0, 20, 5][entropy.index(4)];
+        // A rate that the fleet cannot live with is another run's affair.
+        let rate = if apps <= 100 && interval >= 60 {
+            rate
+        } else {
+            0
+        };
+        let registry_faults = match profile {
+            Profile::Faultless => RegistryFaults::default(),
+            Profile::Swarm => RegistryFaults::draw(&mut entropy),
+            Profile::Single => RegistryFaults::draw_single(&mut entropy),
         };
         Self {
             seed,
@@ -193,6 +237,12 @@ impl Options {
             cooldown: Duration::from_secs(cooldown),
             actions_per_hour,
             faults,
+            registry_faults,
+            logins,
+            token_ttl_s,
+            rate,
+            warmup: true,
+            split: true,
             planted: None,
         }
     }
@@ -202,6 +252,7 @@ impl Options {
     pub fn plant(&mut self, planted: Planted) {
         self.planted = Some(planted);
         self.faults = Faults::default();
+        self.registry_faults = RegistryFaults::default();
         self.profile = Profile::Faultless;
         self.cycle = false;
         self.policy = Policy::Default;
@@ -279,7 +330,12 @@ impl fmt::Display for Options {
             self.per_repo_cap,
             self.cooldown
         )?;
-        write!(f, "{:?}", self.faults)
+        writeln!(
+            f,
+            "logins {}, token life {} s, rate {}, split {}",
+            self.logins, self.token_ttl_s, self.rate, self.split
+        )?;
+        write!(f, "{:?} {:?}", self.faults, self.registry_faults)
     }
 }
 

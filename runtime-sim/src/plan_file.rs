@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::fault::{CLASSES, Drawn};
 use crate::options::{Faults, Options, Planted, Policy, Profile};
 
 /// The file of `options`.
@@ -20,6 +21,7 @@ pub fn to_text(options: &Options) -> String {
         &match options.profile {
             Profile::Faultless => "faultless",
             Profile::Swarm => "swarm",
+            Profile::Single => "single",
         },
     );
     line("registries", &options.registries);
@@ -44,6 +46,22 @@ pub fn to_text(options: &Options) -> String {
         if *rate > 0 {
             line(name, rate);
         }
+    }
+    line("logins", &if options.logins { "on" } else { "off" });
+    line("token-life-s", &options.token_ttl_s);
+    line("rate", &options.rate);
+    line("warm-up", &if options.warmup { "on" } else { "off" });
+    let latency = if options.split { "split" } else { "shared" };
+    line("latency", &latency);
+    line("late", &options.registry_faults.late);
+    for drawn in &options.registry_faults.drawn {
+        line(
+            "fault",
+            &format_args!(
+                "{} {} on-s {} off-s {}",
+                CLASSES[drawn.class].name, drawn.per_million, drawn.on_s_min, drawn.off_s_min
+            ),
+        );
     }
     if let Some(planted) = options.planted {
         line("planted", &planted.invariant());
@@ -80,7 +98,8 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), String> {
             options.profile = match value {
                 "faultless" => Profile::Faultless,
                 "swarm" => Profile::Swarm,
-                _ => return Err(format!("{value:?} is none of faultless, swarm")),
+                "single" => Profile::Single,
+                _ => return Err(format!("{value:?} is none of faultless, swarm, single")),
             }
         }
         "registries" => options.registries = number(value)?,
@@ -106,6 +125,13 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), String> {
         "per-repo-cap" => options.per_repo_cap = number(value)?,
         "cooldown-s" => options.cooldown = Duration::from_secs(number(value)?),
         "actions-per-hour" => options.actions_per_hour = number(value)?,
+        "logins" => options.logins = one_of(value, ["off", "on"])?,
+        "token-life-s" => options.token_ttl_s = number(value)?,
+        "rate" => options.rate = number(value)?,
+        "warm-up" => options.warmup = one_of(value, ["off", "on"])?,
+        "latency" => options.split = one_of(value, ["shared", "split"])?,
+        "late" => options.registry_faults.late = number(value)?,
+        "fault" => options.registry_faults.drawn.push(drawn(value)?),
         "planted" => {
             let planted = Planted::from_invariant(value);
             options.planted = Some(planted.ok_or("there are S1, S10, L2")?);
@@ -119,6 +145,35 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn one_of(value: &str, [no, yes]: [&str; 2]) -> Result<bool, String> {
+    if value == yes || value == no {
+        Ok(value == yes)
+    } else {
+        Err(format!("{value:?} is none of {no}, {yes}"))
+    }
+}
+
+/// `CLASS PER-MILLION [on-s N off-s N]`.
+fn drawn(value: &str) -> Result<Drawn, String> {
+    let words: Vec<&str> = value.split_whitespace().collect();
+    let (name, per_million, on_s_min, off_s_min) = match words[..] {
+        [name, rate] => (name, rate, "0", "0"),
+        [name, rate, "on-s", on, "off-s", off] => (name, rate, on, off),
+        _ => {
+            return Err(format!(
+                "{value:?} is no `CLASS PER-MILLION on-s N off-s N`"
+            ));
+        }
+    };
+    let class = CLASSES.iter().position(|class| class.name == name);
+    Ok(Drawn {
+        class: class.ok_or_else(|| format!("there is no class {name:?}"))?,
+        per_million: number(per_million)?,
+        on_s_min: number(on_s_min)?,
+        off_s_min: number(off_s_min)?,
+    })
 }
 
 /// Decimal or `0x…`.

@@ -14,8 +14,10 @@ pub fn reproduce(options: &Options) -> String {
         options.apps,
         options.horizon.as_secs() / 3600
     );
-    if options.profile == Profile::Faultless {
-        line.push_str(" --faultless");
+    match options.profile {
+        Profile::Faultless => line.push_str(" --faultless"),
+        Profile::Single => line.push_str(" --single"),
+        Profile::Swarm => {}
     }
     if let Some(planted) = options.planted {
         line.push_str(" --planted ");

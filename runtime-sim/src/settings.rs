@@ -7,13 +7,14 @@ use image_updater_core::registry::{EndpointSettings, RegistrySettings};
 use image_updater_core::schedule::{self, Concurrency, Mode, ScheduleSettings};
 
 use crate::options::{Options, Policy};
+use crate::workload::{LoginModel, Plan, RegistryModel};
 use crate::world::host;
 
 /// The settings of a run, validated.
 ///
 /// # Errors
 /// What the core does not accept: then the options are wrong, not the core.
-pub fn config(options: &Options) -> Result<Config, String> {
+pub fn config(options: &Options, plan: &Plan) -> Result<Config, String> {
     let mode = if options.cycle {
         Mode::Cycle
     } else {
@@ -30,8 +31,11 @@ pub fn config(options: &Options) -> Result<Config, String> {
     schedule.concurrency_max = Concurrency::try_from(i64::from(options.concurrency_max))
         .map_err(|error| error.to_string())?;
     schedule.cpus = 2;
+    schedule.warmup = options.warmup;
     let registry = RegistrySettings {
-        endpoints: (0..options.registries).map(endpoint).collect(),
+        endpoints: (plan.registries.iter().enumerate())
+            .map(|(idx, model)| endpoint(idx, model, &plan.logins))
+            .collect(),
         interval: options.interval,
         ..RegistrySettings::default()
     };
@@ -40,11 +44,12 @@ pub fn config(options: &Options) -> Result<Config, String> {
     Config::new(settings).map_err(|error| error.to_string())
 }
 
-fn endpoint(idx: u32) -> EndpointSettings {
-    let host = host(usize::try_from(idx).expect("a small number"));
+fn endpoint(idx: usize, model: &RegistryModel, logins: &[LoginModel]) -> EndpointSettings {
+    let host = host(idx);
     EndpointSettings {
         api_url: format!("http://{host}"),
-        rate_max: None,
+        rate_max: model.rate,
+        credentials: model.login.map(|login| logins[login].source.clone()),
         ..EndpointSettings::inferred(&host)
     }
 }

@@ -55,6 +55,11 @@ impl Trace {
         self.kept.iter().map(String::as_str)
     }
 
+    /// The last line.
+    pub fn last(&self) -> Option<&str> {
+        self.kept.back().map(String::as_str)
+    }
+
     /// Where two traces part: the range of lines that holds the first difference.
     ///
     /// # Panics

@@ -5,10 +5,13 @@
 
 use std::collections::BTreeSet;
 
+use image_updater_core::credential::CredentialSource;
 use image_updater_core::time::Time;
 
 use crate::entropy::{Entropy, Stream};
+use crate::fault::Scripted;
 use crate::options::Options;
+use crate::world::PAGE_TAGS;
 
 /// Number of an application in a run.
 pub type AppIdx = usize;
@@ -18,12 +21,56 @@ pub type RepoIdx = usize;
 /// What a run starts with, and what then happens.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The registries.
+    pub registries: Vec<RegistryModel>,
+    /// Who may read, and from where the password is read.
+    pub logins: Vec<LoginModel>,
     /// The applications at the start.
     pub apps: Vec<AppModel>,
+    /// Those of them that do not exist: a plan without them keeps the numbers of the others.
+    pub absent: BTreeSet<AppIdx>,
     /// The repositories.
     pub repos: Vec<RepoModel>,
     /// Timed actions, in order.
     pub actions: Vec<(Time, Action)>,
+}
+
+/// A registry as the workload sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryModel {
+    /// Who may read.
+    pub access: Access,
+    /// Tags per page.
+    pub page_tags_max: usize,
+    /// Requests per second that it is configured with; `None` is unlimited.
+    pub rate: Option<u32>,
+    /// The login of its settings.
+    pub login: Option<usize>,
+}
+
+/// How a registry lets clients in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, without asking.
+    Open,
+    /// These logins, with their passwords.
+    Basic(Vec<usize>),
+    /// Holders of tokens, which these logins may fetch; without logins everybody.
+    Bearer {
+        /// Who may fetch tokens.
+        logins: Vec<usize>,
+        /// How long a token lives.
+        ttl_s: u64,
+    },
+}
+
+/// A login: a user, and where its password is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginModel {
+    /// The user.
+    pub user: String,
+    /// Where its password is read.
+    pub source: CredentialSource,
 }
 
 /// An application as the workload sees it.
@@ -44,6 +91,8 @@ pub struct ImageModel {
     pub repo: RepoIdx,
     /// What may be chosen.
     pub policy: ImagePolicy,
+    /// The login of its own pull secret.
+    pub login: Option<usize>,
 }
 
 /// What an image's annotations allow.
@@ -101,6 +150,17 @@ pub enum Action {
     WatchReset,
     /// The process ends and starts with empty memory.
     Restart,
+    /// A registry gets into trouble.
+    Trouble(Box<Scripted>),
+    /// A login gets another password.
+    Rotate {
+        /// Whose.
+        login: usize,
+        /// The registries want the new one.
+        at_registries: bool,
+        /// The source holds the new one.
+        at_source: bool,
+    },
 }
 
 impl Plan {
@@ -110,14 +170,148 @@ impl Plan {
         let repos: Vec<RepoModel> = (0..options.repositories.max(1))
             .map(|idx| RepoModel::generate(&mut entropy, options, idx))
             .collect();
-        let apps: Vec<AppModel> = (0..options.apps)
+        let mut apps: Vec<AppModel> = (0..options.apps)
             .map(|idx| AppModel::generate(&mut entropy, &repos, idx))
             .collect();
-        let actions = generate_actions(&mut entropy, options, &apps, repos.clone());
+        let mut actions = generate_actions(&mut entropy, options, &apps, repos.clone());
+        let (registries, logins) = generate_registries(options);
+        if options.logins {
+            give_pull_secrets(options, &repos, &registries, &mut apps);
+            actions.extend(rotations(options, logins.len()));
+            actions.sort_by_key(|(time, _)| *time);
+        }
         Self {
+            registries,
+            logins,
             apps,
+            absent: BTreeSet::new(),
             repos,
             actions,
+        }
+    }
+
+    /// The plan without the applications that use a registry, and without what happens to them.
+    #[must_use]
+    pub fn without_users_of(&self, registry: usize) -> Self {
+        let mut plan = self.clone();
+        let uses = |app: &AppModel| {
+            let mut repos = app.images.iter().map(|image| image.repo);
+            repos.any(|repo| self.repos[repo].registry == registry)
+        };
+        let users = self.apps.iter().enumerate().filter(|(_, app)| uses(app));
+        plan.absent.extend(users.map(|(idx, _)| idx));
+        let absent = &plan.absent;
+        plan.actions.retain(|(_, action)| match action {
+            Action::EditPolicy(app, _)
+            | Action::ForeignEdit(app)
+            | Action::Delete(app)
+            | Action::Create(app) => !absent.contains(app),
+            Action::Push(..)
+            | Action::DeleteTag(..)
+            | Action::WatchReset
+            | Action::Restart
+            | Action::Trouble(_)
+            | Action::Rotate { .. } => true,
+        });
+        plan
+    }
+}
+
+/// Registries in turn open, with tokens for everybody, with passwords, and with tokens for logins; the
+/// last two only with logins. Each of them has two logins: that of its settings, and one for pull secrets.
+fn generate_registries(options: &Options) -> (Vec<RegistryModel>, Vec<LoginModel>) {
+    let mut logins = Vec::new();
+    let mut login = |source: CredentialSource, user: String| {
+        logins.push(LoginModel { user, source });
+        logins.len() - 1
+    };
+    let ttl_s = options.token_ttl_s.into();
+    let registries = (0..options.registries.max(1))
+        .map(|idx| {
+            let kind = if options.logins { idx % 4 } else { idx % 2 };
+            let access = match kind {
+                0 => Access::Open,
+                1 => Access::Bearer {
+                    logins: Vec::new(),
+                    ttl_s,
+                },
+                _ => {
+                    let secret = CredentialSource::Secret {
+                        namespace: "argocd".into(),
+                        name: format!("r{idx}").into(),
+                        field: "login".into(),
+                    };
+                    let pull_secret = CredentialSource::PullSecret {
+                        namespace: "argocd".into(),
+                        name: format!("pull-r{idx}").into(),
+                    };
+                    let env = CredentialSource::Env(format!("LOGIN_R{idx}").into());
+                    let (own, other) = if kind == 2 {
+                        (env, pull_secret)
+                    } else {
+                        (pull_secret, secret)
+                    };
+                    let own = login(own, format!("robot-{idx}"));
+                    let other = login(other, format!("guest-{idx}"));
+                    if kind == 2 {
+                        Access::Basic(vec![own, other])
+                    } else {
+                        let logins = vec![own, other];
+                        Access::Bearer { logins, ttl_s }
+                    }
+                }
+            };
+            RegistryModel {
+                login: access.logins().first().copied(),
+                access,
+                page_tags_max: PAGE_TAGS,
+                rate: Some(options.rate).filter(|rate| *rate > 0),
+            }
+        })
+        .collect();
+    (registries, logins)
+}
+
+/// A third of the images at registries with two logins have a pull secret of their own.
+fn give_pull_secrets(
+    options: &Options,
+    repos: &[RepoModel],
+    registries: &[RegistryModel],
+    apps: &mut [AppModel],
+) {
+    let mut entropy = Entropy::new(options.seed, Stream::Logins);
+    for image in apps.iter_mut().flat_map(|app| &mut app.images) {
+        let has_one = entropy.chance(333_333);
+        let logins = registries[repos[image.repo].registry].access.logins();
+        image.login = logins.get(1).copied().filter(|_| has_one);
+    }
+}
+
+/// Every login gets another password about every two hours; the source has it at the same time.
+fn rotations(options: &Options, logins: usize) -> Vec<(Time, Action)> {
+    let seconds = options.horizon.as_secs();
+    let mut rotations = Vec::new();
+    for login in 0..logins {
+        let mut entropy = Entropy::keyed(options.seed, Stream::Logins, &format!("rotate {login}"));
+        for _ in 0..entropy.below(seconds / 3600 + 1) {
+            let action = Action::Rotate {
+                login,
+                at_registries: true,
+                at_source: true,
+            };
+            let time = Time::from_millis(entropy.below(seconds * 1000));
+            rotations.push((time, action));
+        }
+    }
+    rotations
+}
+
+impl Access {
+    /// The logins that it accepts.
+    pub fn logins(&self) -> &[usize] {
+        match self {
+            Self::Open => &[],
+            Self::Basic(logins) | Self::Bearer { logins, .. } => logins,
         }
     }
 }
@@ -155,7 +349,11 @@ impl AppModel {
                 (usize::try_from(idx).expect("a small number") + entropy.index(3)) % repos.len();
             if images.iter().all(|image| image.repo != repo) {
                 let policy = draw_policy(entropy, &repos[repo]);
-                images.push(ImageModel { repo, policy });
+                images.push(ImageModel {
+                    repo,
+                    policy,
+                    login: None,
+                });
             }
         }
         Self {
@@ -323,7 +521,9 @@ mod tests {
                     Action::Push(..)
                     | Action::DeleteTag(..)
                     | Action::WatchReset
-                    | Action::Restart => {}
+                    | Action::Restart
+                    | Action::Trouble(_)
+                    | Action::Rotate { .. } => {}
                 }
             }
             assert!(plan.actions.is_sorted_by_key(|(time, _)| *time));

@@ -3,15 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use image_updater_core::app::Application;
+use image_updater_core::credential::CredentialSource;
+use image_updater_core::input::CredentialOutcome;
 use image_updater_core::rfc3339::Rfc3339;
+use image_updater_core::secret::Secret;
 use image_updater_core::time::{Time, UnixTime};
 use image_updater_fixtures::registry::ImageSpec;
 use image_updater_fixtures::{AppSpec, Cluster, Registry, registry};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::workload::{
-    Action, AppIdx, AppModel, ImageModel, ImagePolicy, Plan, RepoIdx, Version, tag,
+    Access, Action, AppIdx, AppModel, ImageModel, ImagePolicy, LoginModel, Plan, RegistryModel,
+    RepoIdx, Version, tag,
 };
+
+/// What every secret of a run holds, so that one search finds them all.
+pub const CANARY: &str = "canary";
 
 /// The namespace in which all applications of a run live.
 pub const NAMESPACE: &str = "argocd";
@@ -40,6 +47,22 @@ pub struct World {
     /// Which of them exist.
     pub alive: BTreeSet<AppIdx>,
     repos: Vec<(String, String)>,
+    models: Vec<RegistryModel>,
+    logins: Vec<Login>,
+}
+
+/// A login with the versions of its password.
+#[derive(Clone, Debug)]
+struct Login {
+    model: LoginModel,
+    at_registries: u32,
+    at_source: u32,
+}
+
+impl Login {
+    fn password(&self, version: u32) -> String {
+        format!("{CANARY}-{}-{version}", self.model.user)
+    }
 }
 
 /// The wall clock at `now`.
@@ -65,10 +88,7 @@ impl World {
             let registry = registries
                 .entry(host.clone())
                 .or_insert_with(|| Registry::new(host.clone()));
-            if wants_tokens(repo.registry) {
-                registry.auth = registry::Auth::bearer(TOKEN_SECS);
-            }
-            registry.page_tags_max = PAGE_TAGS;
+            registry.page_tags_max = plan.registries[repo.registry].page_tags_max;
             for (age, version) in repo.versions.iter().rev().enumerate() {
                 let age = i64::try_from(age).expect("a small number");
                 push(
@@ -89,12 +109,25 @@ impl World {
             cluster: Cluster::default(),
             registries,
             apps: plan.apps.clone(),
-            alive: (0..plan.apps.len()).collect(),
+            alive: (0..plan.apps.len())
+                .filter(|app| !plan.absent.contains(app))
+                .collect(),
             repos,
+            models: plan.registries.clone(),
+            logins: plan
+                .logins
+                .iter()
+                .map(|model| Login {
+                    model: model.clone(),
+                    at_registries: 1,
+                    at_source: 1,
+                })
+                .collect(),
         };
+        world.guard_registries();
         // Everything fits into one watch window, however many applications there are.
         world.cluster.bound_history(4 * plan.apps.len() + 1000);
-        for app in 0..plan.apps.len() {
+        for app in world.alive.clone() {
             let first = plan.apps[app]
                 .images
                 .first()
@@ -150,7 +183,65 @@ impl World {
                 self.alive.insert(*app);
                 self.create(*app, (1, 0, 0));
             }
-            Action::WatchReset | Action::Restart => {}
+            Action::Rotate {
+                login,
+                at_registries,
+                at_source,
+            } => {
+                let login = &mut self.logins[*login];
+                login.at_registries += u32::from(*at_registries);
+                login.at_source += u32::from(*at_source);
+                self.guard_registries();
+            }
+            Action::WatchReset | Action::Restart | Action::Trouble(_) => {}
+        }
+    }
+
+    /// What is read at `source` now.
+    pub fn read_credential(&self, source: &CredentialSource) -> CredentialOutcome {
+        let Some(at) = self
+            .logins
+            .iter()
+            .position(|one| one.model.source == *source)
+        else {
+            return CredentialOutcome::Missing(format!("{source} is not in this world"));
+        };
+        let login = &self.logins[at];
+        let (user, password) = (&login.model.user, login.password(login.at_source));
+        let text = match source {
+            CredentialSource::PullSecret { .. } => {
+                let accepting = self.models.iter().enumerate();
+                let accepting = accepting.filter(|(_, model)| model.access.logins().contains(&at));
+                let auths: serde_json::Map<String, Value> = accepting
+                    .map(|(idx, _)| {
+                        let entry = json!({ "username": user, "password": password });
+                        (host(idx), entry)
+                    })
+                    .collect();
+                json!({ "auths": auths }).to_string()
+            }
+            CredentialSource::Secret { .. }
+            | CredentialSource::Env(_)
+            | CredentialSource::Ext(_) => format!("{user}:{password}"),
+        };
+        CredentialOutcome::Found(Secret::new(text))
+    }
+
+    /// Sets who may read, with the passwords of now.
+    fn guard_registries(&mut self) {
+        for (idx, model) in self.models.iter().enumerate() {
+            let Some(registry) = self.registries.get_mut(&host(idx)) else {
+                continue;
+            };
+            let auth = match &model.access {
+                Access::Open => registry::Auth::Open,
+                Access::Basic(_) => registry::Auth::Basic(BTreeMap::new()),
+                Access::Bearer { ttl_s, .. } => registry::Auth::bearer(*ttl_s),
+            };
+            registry.auth = model.access.logins().iter().fold(auth, |auth, login| {
+                let login = &self.logins[*login];
+                auth.with_user(&login.model.user, &login.password(login.at_registries))
+            });
         }
     }
 
@@ -165,6 +256,27 @@ impl World {
     pub fn repo(&self, idx: RepoIdx) -> (&str, &str) {
         let (host, name) = &self.repos[idx];
         (host, name)
+    }
+
+    /// The tag that an application asks for, of its first image: the one written, or the one that runs.
+    pub fn held_tag(&self, app: AppIdx) -> Option<String> {
+        let model = &self.apps[app];
+        let image = model.images.first()?;
+        let object = self.cluster.application(NAMESPACE, &model.name)?;
+        let written = crate::checks::written(object, model, image, self);
+        let (host, name) = &self.repos[image.repo];
+        let prefix = format!("{host}/{name}:");
+        let live = object["status"]["summary"]["images"].as_array();
+        let mut live = live.into_iter().flatten().filter_map(Value::as_str);
+        written.or_else(|| live.find_map(|image| image.strip_prefix(&prefix).map(str::to_owned)))
+    }
+
+    /// The registries that the applications of now use.
+    pub fn used_hosts(&self) -> BTreeSet<String> {
+        let images = self.alive.iter().flat_map(|app| &self.apps[*app].images);
+        images
+            .map(|image| self.repos[image.repo].0.clone())
+            .collect()
     }
 
     /// The number of the application called `name`.
@@ -192,7 +304,12 @@ impl World {
         } else {
             AppSpec::helm(NAMESPACE, &model.name)
         };
-        for ImageModel { repo, policy } in &model.images {
+        for ImageModel {
+            repo,
+            policy,
+            login,
+        } in &model.images
+        {
             let (host, name) = &self.repos[*repo];
             let live = if *policy == ImagePolicy::Digest {
                 "latest".into()
@@ -202,6 +319,10 @@ impl World {
             spec = spec.image_with(&format!("{host}/{name}"), &live, &policy.constraint());
             let alias = name.rsplit('/').next().unwrap_or(name);
             spec = spec.annotation(&format!("{alias}.update-strategy"), policy.strategy());
+            if let Some(login) = login {
+                let source = self.logins[*login].model.source.to_string();
+                spec = spec.annotation(&format!("{alias}.pull-secret"), &source);
+            }
         }
         spec.to_json()
     }

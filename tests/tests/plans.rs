@@ -1,8 +1,8 @@
-//! Every plan that once failed is run again; its file says what was wrong.
+//! Every plan that once failed is run again, and every incident is played; its file says what it is about.
 
 use std::path::{Path, PathBuf};
 
-use image_updater_sim::{plan_file, report, run};
+use image_updater_sim::{plan_file, report, run, script};
 
 #[test]
 fn every_kept_plan_holds_today() {
@@ -16,16 +16,20 @@ fn every_kept_plan_holds_today() {
     assert!(!paths.is_empty(), "there are plans in {}", folder.display());
     for path in paths {
         let text = std::fs::read_to_string(&path).expect("a plan can be read");
-        let options = plan_file::parse(&text)
-            .unwrap_or_else(|problem| panic!("{}: {problem}", path.display()));
-        let report = run::run(&options);
+        let named = |problem| format!("{}: {problem}", path.display());
         let mut page = Vec::new();
-        report::write(&mut page, &report).expect("writing to memory succeeds");
-        assert!(
-            report.verdict.is_ok(),
-            "{}\n{}",
-            path.display(),
-            String::from_utf8_lossy(&page)
-        );
+        let verdict = if script::is_script(&text) {
+            let script = script::parse(&text).map_err(named);
+            let report = script::run(&script.unwrap_or_else(|problem| panic!("{problem}")));
+            script::write(&mut page, &report).expect("writing to memory succeeds");
+            report.run.verdict
+        } else {
+            let options = plan_file::parse(&text).map_err(named);
+            let report = run::run(&options.unwrap_or_else(|problem| panic!("{problem}")));
+            report::write(&mut page, &report).expect("writing to memory succeeds");
+            report.verdict
+        };
+        let page = String::from_utf8_lossy(&page);
+        assert!(verdict.is_ok(), "{}\n{page}", path.display());
     }
 }

@@ -169,7 +169,8 @@ fn command(words: &str) -> (u8, String) {
 }
 
 fn engine(options: &Options) -> Engine {
-    let config = settings::config(options).expect("the options make valid settings");
+    let config = settings::config(options, &Plan::generate(options))
+        .expect("the options make valid settings");
     let mut engine = Engine::new(options.clone(), Plan::generate(options), config);
     // No check of these tests is about being late.
     assert!(options.horizon >= Duration::from_mins(10));

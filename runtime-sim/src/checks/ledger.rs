@@ -1,4 +1,4 @@
-//! The ledger: what was ever visible and allowed, and what was written (S10, S11, L4).
+//! The ledger: what was ever visible and allowed, and what was written (S10, S11, R2, L4).
 //!
 //! Deliberately naive: versions are triples, policies are a comparison, and nothing of the core's own
 //! selection is used.
@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use image_updater_fixtures::{Request, Response};
+use image_updater_core::http::HttpResponse;
+use image_updater_fixtures::Request;
 use serde_json::{Value, json};
 
-use super::Violation;
+use super::{Lists, Violation};
 use crate::workload::{Action, AppModel, ImageModel, ImagePolicy, Plan, RepoIdx, Version, tag};
 use crate::world::World;
 
@@ -56,7 +57,9 @@ impl Ledger {
             | Action::Delete(_)
             | Action::Create(_)
             | Action::WatchReset
-            | Action::Restart => {}
+            | Action::Restart
+            | Action::Trouble(_)
+            | Action::Rotate { .. } => {}
         }
     }
 
@@ -67,6 +70,7 @@ impl Ledger {
         before: &Arc<Value>,
         after: &Arc<Value>,
         world: &World,
+        lists: &Lists,
     ) -> Result<(), Violation> {
         if before == after {
             return Ok(());
@@ -86,7 +90,10 @@ impl Ledger {
             if old != new
                 && let Some(new) = new
             {
-                self.judge(name, image, old.as_deref(), &new, world)?;
+                let (host, repo) = world.repo(image.repo);
+                let lists: Vec<&Vec<String>> = lists.of(host, repo).collect();
+                self.judge(name, image, old.as_deref(), &new, world, &lists)?;
+                self.follows_from_a_list(name, image, &new, world, &lists)?;
             }
         }
         Ok(())
@@ -99,6 +106,7 @@ impl Ledger {
         old: Option<&str>,
         new: &str,
         world: &World,
+        lists: &[&Vec<String>],
     ) -> Result<(), Violation> {
         let fail = |detail: String| {
             let (host, repo) = world.repo(image.repo);
@@ -135,7 +143,11 @@ impl Ledger {
         let Some(old) = old.and_then(parse) else {
             return Ok(());
         };
-        if !image.policy.allows(old) || self.deleted.contains(&(image.repo, old)) {
+        // Not in the list that it was decided on: the registry says that it is gone.
+        let was_gone = self
+            .grounds(image, new, lists)
+            .any(|tags| !tags.contains(&tag(old)));
+        if !image.policy.allows(old) || self.deleted.contains(&(image.repo, old)) || was_gone {
             // The policy was changed, or the running version is gone: any allowed one is right.
             return Ok(());
         }
@@ -154,6 +166,47 @@ impl Ledger {
         } else {
             Ok(())
         }
+    }
+
+    /// R2: some list that the registry served as complete says so.
+    fn follows_from_a_list(
+        &self,
+        name: &str,
+        image: &ImageModel,
+        new: &str,
+        world: &World,
+        lists: &[&Vec<String>],
+    ) -> Result<(), Violation> {
+        // A digest is looked up by its tag, without a list.
+        let needs_none = image.policy == ImagePolicy::Digest;
+        if needs_none || self.grounds(image, new, lists).next().is_some() {
+            return Ok(());
+        }
+        let (host, repo) = world.repo(image.repo);
+        let detail = format!(
+            "{host}/{repo} {:?}: {new}: no list that was served says so",
+            image.policy
+        );
+        Err(Violation::new("R2", name, detail))
+    }
+
+    /// The lists from which `new` follows.
+    fn grounds<'a>(
+        &self,
+        image: &ImageModel,
+        new: &str,
+        lists: &[&'a Vec<String>],
+    ) -> impl Iterator<Item = &'a Vec<String>> {
+        lists
+            .iter()
+            .copied()
+            .filter(move |tags| match image.policy {
+                ImagePolicy::NewestBuild => tags.iter().any(|tag| tag == new),
+                ImagePolicy::Any
+                | ImagePolicy::Minor(..)
+                | ImagePolicy::Alphabetical
+                | ImagePolicy::Digest => expected_tag(tags, image, self).as_deref() == Some(new),
+            })
     }
 
     /// L4: after everything was quiet for long enough, every application holds what its policy asks
@@ -220,7 +273,7 @@ impl Ledger {
     }
 
     /// The planted bug of S10: once something was written, every listing lacks its newest half.
-    pub fn falsify(&self, request: &Request, response: &mut Response) {
+    pub fn falsify(&self, request: &Request, response: &mut HttpResponse) {
         if !self.stale || !self.repo_by_path.contains_key(request.path()) {
             return;
         }
@@ -270,7 +323,12 @@ pub fn expected_tag(tags: &[String], image: &ImageModel, ledger: &Ledger) -> Opt
 }
 
 /// The tag part that the object's parameters ask for, if they name the image.
-fn written(object: &Value, app: &AppModel, image: &ImageModel, world: &World) -> Option<String> {
+pub fn written(
+    object: &Value,
+    app: &AppModel,
+    image: &ImageModel,
+    world: &World,
+) -> Option<String> {
     let (host, repo) = world.repo(image.repo);
     let name = format!("{host}/{repo}");
     let source = &object["spec"]["source"];

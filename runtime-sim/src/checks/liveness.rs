@@ -93,7 +93,9 @@ impl Liveness {
             | Action::EditPolicy(..)
             | Action::ForeignEdit(_)
             | Action::WatchReset
-            | Action::Restart => {}
+            | Action::Restart
+            | Action::Trouble(_)
+            | Action::Rotate { .. } => {}
         }
     }
 
@@ -193,7 +195,7 @@ impl Liveness {
             slots => slots,
         };
         // Every application in front, served `slots` at a time, and as slowly as faults allow.
-        let slow = if self.options.faults == crate::options::Faults::default() {
+        let slow = if self.options.is_faultless() {
             Duration::from_secs(2)
         } else {
             RUN_MAX
@@ -264,7 +266,7 @@ impl Liveness {
 
     /// L10: starts of continuous mode stay spread.
     pub fn herd(&self) -> Result<(), Violation> {
-        if self.options.cycle || self.options.faults != crate::options::Faults::default() {
+        if self.options.cycle || !self.options.is_faultless() {
             return Ok(());
         }
         let spread = self.options.interval.min(START_SPREAD_MAX).as_secs().max(1);

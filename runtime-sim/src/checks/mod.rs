@@ -3,27 +3,38 @@
 //! One file per family, one function per invariant; [`Observers`] only tells each what happened.
 
 mod ledger;
+mod lists;
 mod liveness;
+mod requests;
 mod safety;
+mod secrets;
+mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use ledger::{Ledger, expected_tag};
+pub use ledger::{Ledger, expected_tag, written};
+pub use lists::Lists;
 pub use liveness::{Liveness, Quiet};
+pub use requests::Requests;
 pub use safety::Safety;
+pub use secrets::shown;
+pub use tally::{Sent, Tally};
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use image_updater_core::Updater;
 use image_updater_core::effect::Effect;
 use image_updater_core::event::Event;
+use image_updater_core::http::HttpOutcome;
 use image_updater_core::id::OpId;
 use image_updater_core::input::Input;
 use image_updater_core::time::{Time, Wakeup};
-use image_updater_fixtures::{Request, Response};
+use image_updater_fixtures::Request;
 use serde_json::Value;
 
+use crate::fault::Part;
 use crate::options::{Options, Planted};
 use crate::workload::{Action, Plan};
 use crate::world::World;
@@ -70,6 +81,13 @@ pub struct Observers {
     pub liveness: Liveness,
     /// What was allowed and what was written.
     pub ledger: Ledger,
+    /// What registries see.
+    pub requests: Requests,
+    /// Lists as they were served.
+    pub lists: Lists,
+    /// What happened, for scripts.
+    pub tally: Tally,
+    asked: BTreeMap<OpId, Request>,
     planted: Option<Planted>,
     found: Option<Violation>,
 }
@@ -81,6 +99,10 @@ impl Observers {
             safety: Safety::new(options),
             liveness: Liveness::new(options),
             ledger: Ledger::new(plan),
+            requests: Requests::new(options, plan),
+            lists: Lists::default(),
+            tally: Tally::default(),
+            asked: BTreeMap::new(),
             planted: options.planted,
             found: None,
         }
@@ -103,6 +125,8 @@ impl Observers {
 
     /// The process ended and starts anew.
     pub fn restarted(&mut self, now: Time) {
+        self.asked.clear();
+        self.requests.restarted();
         self.safety.restarted();
         self.liveness.restarted(now);
     }
@@ -115,8 +139,41 @@ impl Observers {
 
     /// The core starts an effect.
     pub fn started(&mut self, now: Time, effect: &Effect) {
-        let result = self.safety.started(now, effect);
+        let result = self.safety.started(effect);
         self.note(result);
+        if let Effect::Cancel(op) = effect {
+            self.requests.cancelled(now, *op);
+        }
+    }
+
+    /// The core sends a request; `user` is whose password or token it shows, if one is known.
+    pub fn sent(&mut self, now: Time, op: OpId, asked: &Request, user: Option<&str>) {
+        if self.tally.is_kept {
+            self.tally.sent.push(Sent {
+                at: now,
+                host: asked.host.clone(),
+                part: Part::of(asked),
+                target: format!("{} {}", asked.method, asked.target),
+                user: user.unwrap_or_default().to_owned(),
+            });
+        }
+        let result = self.requests.sent(now, op, asked, user);
+        self.note(result);
+        self.asked.insert(op, asked.clone());
+    }
+
+    /// An answer is about to reach the core; a planted bug may falsify it.
+    pub fn answered(&mut self, now: Time, op: OpId, input: &mut Input) {
+        let (Input::Http(_, outcome), Some(asked)) = (input, self.asked.remove(&op)) else {
+            return;
+        };
+        self.requests.answered(now, op, outcome);
+        self.lists.answered(&asked, outcome);
+        if self.planted == Some(Planted::StaleListing)
+            && let HttpOutcome::Response(response) = outcome
+        {
+            self.ledger.falsify(&asked, response);
+        }
     }
 
     /// A completion reaches the core for the first time.
@@ -140,6 +197,11 @@ impl Observers {
         if self.planted == Some(Planted::DoubleCheck) && self.safety.hides(event) {
             return;
         }
+        if self.tally.is_kept
+            && let Event::CheckStarted { key, .. } = event
+        {
+            self.tally.starts.push((now, key.name.to_string()));
+        }
         let result = self.safety.event(event);
         self.note(result);
         let result = self.liveness.event(now, event);
@@ -162,21 +224,35 @@ impl Observers {
         self.liveness.woken();
     }
 
-    /// The core was told that a registry wants to be left alone for `wait_s` seconds.
-    pub fn throttled(&mut self, now: Time, host: &str, wait_s: u64) {
-        self.safety.throttled(now, host, wait_s);
-    }
-
-    /// A registry answers; a planted bug may falsify the answer.
-    pub fn served(&mut self, request: &Request, response: &mut Response) {
-        if self.planted == Some(Planted::StaleListing) {
-            self.ledger.falsify(request, response);
+    /// A registry answers.
+    pub fn served(&mut self, now: Time, asked: &Request, status: u16) {
+        let before = self.requests.failed_logins.get(&asked.host).copied();
+        let result = self.requests.served(now, asked, status);
+        self.note(result);
+        if self.tally.is_kept && self.requests.failed_logins.get(&asked.host).copied() != before {
+            self.tally.failed_logins.push((now, asked.host.clone()));
         }
     }
 
+    /// Something is shown: a line of the trace, an effect, an explanation.
+    pub fn shown(&mut self, subject: &str, text: &str) {
+        let result = shown(subject, text);
+        self.note(result);
+    }
+
     /// A patch was applied.
-    pub fn patched(&mut self, name: &str, before: &Arc<Value>, after: &Arc<Value>, world: &World) {
-        let result = self.ledger.patched(name, before, after, world);
+    pub fn patched(
+        &mut self,
+        now: Time,
+        name: &str,
+        before: &Arc<Value>,
+        after: &Arc<Value>,
+        world: &World,
+    ) {
+        if self.tally.is_kept && before != after {
+            self.tally.writes.push((now, name.to_owned()));
+        }
+        let result = self.ledger.patched(name, before, after, world, &self.lists);
         self.note(result);
     }
 

@@ -1,13 +1,11 @@
-//! Safety: S1, S2, S3, S13, S16. (S14 and S15 are seen by the engine, S20 is a panic.)
+//! Safety: S1, S2, S13, S16. (S14 and S15 are seen by the engine, S20 is a panic.)
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use image_updater_core::effect::{ClusterEffect, Effect};
 use image_updater_core::event::Event;
 use image_updater_core::id::{AppKey, OpId};
 use image_updater_core::input::{ClusterInput, Input};
-use image_updater_core::time::Time;
 use image_updater_fixtures::Request;
 
 use super::Violation;
@@ -31,7 +29,6 @@ pub struct Safety {
     listed: Option<BTreeSet<AppKey>>,
     in_flight: BTreeMap<String, usize>,
     patching: BTreeMap<OpId, AppKey>,
-    throttled_until: BTreeMap<String, Time>,
     hidden: bool,
 }
 
@@ -45,7 +42,6 @@ impl Safety {
             listed: None,
             in_flight: BTreeMap::new(),
             patching: BTreeMap::new(),
-            throttled_until: BTreeMap::new(),
             hidden: false,
         }
     }
@@ -69,7 +65,6 @@ impl Safety {
         self.listed = None;
         self.in_flight.clear();
         self.patching.clear();
-        self.throttled_until.clear();
     }
 
     /// Follows which applications the core was told of.
@@ -97,25 +92,14 @@ impl Safety {
         }
     }
 
-    /// S2 and S3: bounds per registry and per API server, and registries that are left alone.
-    pub fn started(&mut self, now: Time, effect: &Effect) -> Result<(), Violation> {
+    /// S2: bounds per registry and per API server.
+    pub fn started(&mut self, effect: &Effect) -> Result<(), Violation> {
         match effect {
             Effect::Http(_, request) => {
                 let Some(request) = Request::from_core(request) else {
                     return Ok(());
                 };
                 let host = request.host;
-                if self
-                    .throttled_until
-                    .get(&host)
-                    .is_some_and(|until| now < *until)
-                {
-                    return Err(Violation::new(
-                        "S3",
-                        host,
-                        "asked inside its Retry-After window",
-                    ));
-                }
                 let in_flight = self.in_flight.entry(host.clone()).or_default();
                 *in_flight += 1;
                 if *in_flight > IN_FLIGHT_PER_REGISTRY_MAX {
@@ -159,14 +143,6 @@ impl Safety {
         if let Some(in_flight) = host.and_then(|host| self.in_flight.get_mut(host)) {
             *in_flight = in_flight.saturating_sub(1);
         }
-    }
-
-    /// The core has just been told that a registry wants `wait_s` seconds of peace. What it had sent
-    /// before is no offence.
-    pub fn throttled(&mut self, now: Time, host: &str, wait_s: u64) {
-        let until = now.after(Duration::from_secs(wait_s));
-        let known = self.throttled_until.entry(host.to_owned()).or_insert(until);
-        *known = until.max(*known);
     }
 
     /// S1 and S13: one check at a time, and none for what is gone.

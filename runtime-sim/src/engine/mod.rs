@@ -11,18 +11,19 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use image_updater_core::effect::ClusterEffect;
 use image_updater_core::http::HttpRequest;
-use image_updater_core::id::OpId;
+use image_updater_core::id::{AppKey, OpId};
 use image_updater_core::input::Input;
 use image_updater_core::keyed::Seed;
 use image_updater_core::time::{Now, Time, WakeReason};
 use image_updater_core::{Config, Updater};
 
-use crate::checks::{Observers, Violation};
+use crate::checks::{self, Observers, Violation};
 use crate::entropy::{Entropy, Stream};
+use crate::fault::Troubles;
 use crate::options::Options;
 use crate::trace::Trace;
 use crate::workload::{Action, Plan};
-use crate::world::{World, wall};
+use crate::world::{NAMESPACE, World, wall};
 
 /// Most calls into the core at one instant (S15).
 const STEPS_PER_INSTANT_MAX: u32 = 20_000;
@@ -53,7 +54,11 @@ pub struct Engine {
     watch: Watch,
     wake: Option<Time>,
     latency: Entropy,
+    /// Latencies by registry and application, where they are split.
+    latencies: BTreeMap<String, Entropy>,
     faults: Entropy,
+    troubles: Troubles,
+    late: Entropy,
     faulty: bool,
     at_instant: u32,
 }
@@ -96,6 +101,12 @@ enum Step {
         op: OpId,
         request: Box<HttpRequest>,
     },
+    /// A request reaches its registry late, if it was not given up meanwhile.
+    ArriveLate {
+        generation: u32,
+        op: OpId,
+        request: Box<HttpRequest>,
+    },
     /// A patch or a read reaches the API server.
     ArriveCluster {
         generation: u32,
@@ -120,14 +131,29 @@ enum Step {
 #[derive(Debug)]
 struct Op {
     host: Option<String>,
+    /// Which way it goes: latencies are drawn by it.
+    way: String,
     /// Nothing is scheduled for it: only a cancel brings its answer.
     hanging: bool,
     /// A broken driver: no answer ever comes.
     lost: bool,
     /// Its reply is lost after it was applied.
     reply_lost: bool,
-    /// Its answer asks to be left alone for so many seconds.
-    throttled_s: Option<u64>,
+    /// What it asks, while it may be answered late.
+    request: Option<Box<HttpRequest>>,
+}
+
+impl Op {
+    fn new(way: String) -> Self {
+        Self {
+            host: None,
+            way,
+            hanging: false,
+            lost: false,
+            reply_lost: false,
+            request: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -168,7 +194,10 @@ impl Engine {
             },
             wake: None,
             latency: Entropy::new(options.seed, Stream::Latency),
+            latencies: BTreeMap::new(),
             faults: Entropy::new(options.seed, Stream::Faults),
+            troubles: Troubles::new(options.seed, &options.registry_faults),
+            late: Entropy::keyed(options.seed, Stream::RegistryFaults, "late"),
             faulty: true,
             at_instant: 0,
             options,
@@ -192,8 +221,9 @@ impl Engine {
     }
 
     /// Ends the faults: from now on everything answers.
-    pub const fn heal(&mut self) {
+    pub fn heal(&mut self) {
         self.faulty = false;
+        self.troubles.heal();
     }
 
     /// Runs until `end`, or until a check fails. Steps over `steps_max` in all are a failure of their
@@ -257,6 +287,11 @@ impl Engine {
             } if generation == self.generation => {
                 self.serve(op, &request);
             }
+            Step::ArriveLate {
+                generation,
+                op,
+                request,
+            } if generation == self.generation => self.serve_late(op, &request),
             Step::ArriveCluster {
                 generation,
                 op,
@@ -285,6 +320,7 @@ impl Engine {
                 }
             }
             Step::Arrive { .. }
+            | Step::ArriveLate { .. }
             | Step::ArriveCluster { .. }
             | Step::Deliver { .. }
             | Step::Watch { .. }
@@ -298,6 +334,10 @@ impl Engine {
         self.observers.act(self.now, &action, &self.world);
         self.world.act(self.now, &action);
         match action {
+            Action::Trouble(trouble) => {
+                *self.injected.entry("scripted").or_default() += 1;
+                self.troubles.begin(self.now, *trouble);
+            }
             Action::WatchReset => self.start_watch(),
             Action::Restart => self.restart(),
             Action::Push(..)
@@ -306,6 +346,7 @@ impl Engine {
             | Action::ForeignEdit(_)
             | Action::Delete(_)
             | Action::Create(_) => self.poll_watch_soon(),
+            Action::Rotate { .. } => {}
         }
         if let Some((at, _)) = self.plan.actions.get(idx + 1) {
             let at = *at;
@@ -328,18 +369,13 @@ impl Engine {
         self.start_watch();
     }
 
-    fn deliver(&mut self, input: Input, op: Option<OpId>) {
+    fn deliver(&mut self, mut input: Input, op: Option<OpId>) {
         if let Some(op) = op {
             let doubled = self.fault("doubled", self.options.faults.doubled);
-            let (host, throttled_s) = self
-                .ops
-                .remove(&op)
-                .map_or((None, None), |op| (op.host, op.throttled_s));
+            let host = self.ops.remove(&op).and_then(|op| op.host);
             self.observers.completed(op, host.as_deref());
+            self.observers.answered(self.now, op, &mut input);
             self.core.handle_input(self.clock(), input.clone());
-            if let (Some(host), Some(wait_s)) = (host, throttled_s) {
-                self.observers.throttled(self.now, &host, wait_s);
-            }
             self.drain();
             if !doubled {
                 return;
@@ -366,6 +402,7 @@ impl Engine {
         while let Some(event) = self.core.poll_event() {
             self.trace
                 .line(self.now, "event", format_args!("{event:?}"));
+            self.judge_last_line();
             self.observers.event(self.now, &event);
         }
         let Some(wakeup) = self.core.poll_timeout() else {
@@ -381,6 +418,29 @@ impl Engine {
             self.wake = Some(wakeup.at);
             let generation = self.generation;
             self.push(wakeup.at.max(self.now), Step::Wake { generation });
+        }
+    }
+
+    /// S19: what the core says of every application shows no secret.
+    ///
+    /// # Errors
+    /// The application whose explanation does.
+    pub fn explain_all(&self) -> Result<(), Violation> {
+        for app in &self.world.alive {
+            let key = AppKey::new(NAMESPACE, &*self.world.apps[*app].name);
+            if let Some(explanation) = self.core.explain(&key) {
+                checks::shown("explanation", &format!("{explanation:?}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// S19: the line that was just written shows no secret.
+    fn judge_last_line(&mut self) {
+        if self.options.logins
+            && let Some(line) = self.trace.last()
+        {
+            self.observers.shown("trace", line);
         }
     }
 

@@ -18,9 +18,11 @@ impl Engine {
             .after(Duration::from_millis(1))
             .max(self.watch.last_delivery);
         self.send_at(at, Input::Cluster(ClusterInput::ResetBegun));
+        // Where nothing may move anything else, one object more must not delay the others.
+        let spacing = Duration::from_micros(if self.options.split { 0 } else { 50 });
         let objects: Vec<_> = self.world.cluster.applications().cloned().collect();
         for object in objects {
-            at = at.after(Duration::from_micros(50));
+            at = at.after(spacing);
             let record = World::record(&object);
             self.send_at(at, Input::Cluster(ClusterInput::Applied(Box::new(record))));
         }
@@ -33,8 +35,11 @@ impl Engine {
     pub(super) fn poll_watch_soon(&mut self) {
         if !self.watch.polled {
             self.watch.polled = true;
-            let delay =
-                Duration::from_millis(5) + self.latency.exponential(Duration::from_millis(20));
+            let delay = if self.options.split {
+                Duration::from_millis(15)
+            } else {
+                Duration::from_millis(5) + self.latency.exponential(Duration::from_millis(20))
+            };
             let generation = self.generation;
             self.push(self.now.after(delay), Step::Watch { generation });
         }
