@@ -1,14 +1,14 @@
 //! The real servers that tests are run against: they start, answer, restart and end.
 
 use image_updater_fixtures::application::AppSpec;
-use image_updater_tests::servers::{ApiServer, DockerRegistry, eventually};
+use image_updater_tests::servers::{ApiServer, DockerRegistry, Setup, eventually};
 use serde_json::json;
 
 const PATH: &str = "/apis/argoproj.io/v1alpha1";
 
 #[test]
 fn registry_serves_what_was_pushed() {
-    let Some(registry) = DockerRegistry::start(None) else {
+    let Some(registry) = DockerRegistry::start(Setup::Open) else {
         return;
     };
     let one = registry.push_image("team/web", "1.0.0", "2026-01-02T03:04:05Z", "linux/amd64");
@@ -40,7 +40,7 @@ fn registry_serves_what_was_pushed() {
 
 #[test]
 fn registry_with_a_user_turns_others_away() {
-    let Some(registry) = DockerRegistry::start(Some(("robot", "s3cret:word"))) else {
+    let Some(registry) = DockerRegistry::start(Setup::User("robot", "s3cret:word")) else {
         return;
     };
     registry.push_image("web", "1.0.0", "2026-01-02T03:04:05Z", "linux/amd64");

@@ -4,7 +4,8 @@ use image_updater_fixtures::registry::digest_of;
 use serde_json::{Value, json};
 
 use super::exchange::{Exchange, Reply};
-use super::{Folder, Script, Server, is_available};
+use super::token_service::{ISSUER, SERVICE};
+use super::{Authority, Folder, Script, Server, TokenService, is_available};
 
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
@@ -14,43 +15,101 @@ const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
+/// How a registry lets clients in.
+#[derive(Clone, Copy)]
+pub enum Setup<'a> {
+    /// Everybody, over plain HTTP.
+    Open,
+    /// This user with this password, by basic authentication.
+    User(&'a str, &'a str),
+    /// Holders of a token of this service.
+    Tokens(&'a TokenService),
+    /// Everybody, over TLS with a certificate of this authority.
+    Tls(&'a Authority),
+}
+
 /// A running registry; ends when dropped.
 pub struct DockerRegistry {
     /// Where it is, such as `http://127.0.0.1:10123`.
     pub url: String,
-    authorization: Option<String>,
+    admission: Admission,
     exchange: Exchange,
     folder: Folder,
 }
 
+/// What pushes are sent with.
+enum Admission {
+    Open,
+    Always(String),
+    /// A token that opens every repository a test pushes to, by its name.
+    Tokens(Box<dyn Fn(&str) -> String + Send + Sync>),
+}
+
 impl DockerRegistry {
-    /// Starts one, empty; with basic authentication if a user and a password are given. `None` when
-    /// it is not installed, see [`is_available`].
+    /// Starts one, empty. `None` when it is not installed, see [`is_available`].
     ///
     /// # Panics
     /// When it is installed and does not start.
-    pub fn start(user: Option<(&str, &str)>) -> Option<Self> {
+    pub fn start(setup: Setup<'_>) -> Option<Self> {
         if !is_available(Server::DockerRegistry) {
             return None;
         }
         let folder = Folder::new("registry");
         let mut arguments = vec!["start", folder.text()];
-        if let Some((name, password)) = user {
-            arguments.extend([name, password]);
-        }
-        let printed = Script::new("servers/registry.sh").run(&arguments);
+        let mut variables = Vec::new();
+        let mut ca = None;
+        let admission = match setup {
+            Setup::Open => Admission::Open,
+            Setup::User(name, password) => {
+                arguments.extend([name, password]);
+                Admission::Always(basic(name, password))
+            }
+            Setup::Tokens(service) => {
+                let bundle = folder.write("tokens.pem", service.certificate());
+                variables = vec![
+                    ("REGISTRY_AUTH", "token".to_owned()),
+                    ("REGISTRY_AUTH_TOKEN_REALM", service.realm.clone()),
+                    ("REGISTRY_AUTH_TOKEN_SERVICE", SERVICE.to_owned()),
+                    ("REGISTRY_AUTH_TOKEN_ISSUER", ISSUER.to_owned()),
+                    ("REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE", bundle),
+                ];
+                Admission::Tokens(service.pusher())
+            }
+            Setup::Tls(authority) => {
+                let issued = authority.issue();
+                ca = Some(authority.pem());
+                variables = vec![
+                    (
+                        "REGISTRY_HTTP_TLS_CERTIFICATE",
+                        folder.write("cert.pem", &issued.certificate),
+                    ),
+                    (
+                        "REGISTRY_HTTP_TLS_KEY",
+                        folder.write("key.pem", &issued.key),
+                    ),
+                ];
+                Admission::Open
+            }
+        };
+        let script = Script::new("servers/registry.sh").with(variables);
+        let printed = script.run(&arguments);
         let url = printed.unwrap_or_else(|error| panic!("{error}"));
+        let url = url.trim_end();
         Some(Self {
-            url: url.trim_end().to_owned(),
-            authorization: user.map(|(name, password)| basic(name, password)),
-            exchange: Exchange::new(None),
+            url: match ca {
+                Some(_) => url.replace("http:", "https:"),
+                None => url.to_owned(),
+            },
+            admission,
+            exchange: Exchange::new(ca.as_deref()),
             folder,
         })
     }
 
     /// Host and port, as images name the registry.
     pub fn host(&self) -> &str {
-        self.url.trim_start_matches("http://")
+        let (_, host) = self.url.split_once("://").unwrap_or_default();
+        host
     }
 
     /// Pushes an image of one platform, such as `linux/amd64` or `linux/arm64/v8`, as a Docker
@@ -91,6 +150,21 @@ impl DockerRegistry {
             .unwrap_or_default()
             .to_owned();
         self.put_manifest(repository, to, &kind, &manifest.body);
+    }
+
+    /// Makes many tags mean what `from` means now, in the registry's own files: as if they had been
+    /// pushed one by one.
+    pub fn plant_tags(&self, repository: &str, from: &str, tags: &[String]) {
+        let folder = self.folder.0.join(format!(
+            "storage/docker/registry/v2/repositories/{repository}/_manifests/tags"
+        ));
+        let link = folder.join(from).join("current/link");
+        let digest = std::fs::read(link).expect("the registry keeps a link for each tag");
+        for tag in tags {
+            let current = folder.join(tag).join("current");
+            std::fs::create_dir_all(&current).expect("the storage can be written to");
+            std::fs::write(current.join("link"), &digest).expect("the storage can be written to");
+        }
     }
 
     /// Deletes the manifest that a tag means, and so also the other tags that mean it.
@@ -138,7 +212,17 @@ impl DockerRegistry {
             format!("{}{path}", self.url)
         };
         let mut headers = headers.to_vec();
-        if let Some(authorization) = &self.authorization
+        let authorization = match &self.admission {
+            Admission::Open => None,
+            Admission::Always(value) => Some(value.clone()),
+            Admission::Tokens(token) => {
+                let (_, below) = url.split_once("/v2/").unwrap_or_default();
+                let parts = ["/tags/", "/manifests/", "/blobs/"];
+                let end = parts.iter().filter_map(|part| below.find(part)).min();
+                Some(format!("Bearer {}", token(&below[..end.unwrap_or(0)])))
+            }
+        };
+        if let Some(authorization) = &authorization
             && !headers.iter().any(|(name, _)| *name == "authorization")
         {
             headers.push(("authorization", authorization));

@@ -16,12 +16,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 mod api_server;
+mod authority;
 mod docker_registry;
 mod exchange;
+mod proxy;
+mod token_service;
 
 pub use api_server::{ApiServer, Identity};
-pub use docker_registry::DockerRegistry;
+pub use authority::{Authority, Issued};
+pub use docker_registry::{DockerRegistry, Setup};
 pub use exchange::Reply;
+pub use proxy::Proxy;
+pub use token_service::{Desk, TokenService};
 
 /// A server that a test cannot do without.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +36,8 @@ pub enum Server {
     ApiServer,
     /// The registry of the Debian package `docker-registry`, and `htpasswd` for its users.
     DockerRegistry,
+    /// nginx, of the Debian package `nginx-light`.
+    Proxy,
 }
 
 impl Server {
@@ -43,6 +51,10 @@ impl Server {
             Self::DockerRegistry => (
                 &["bash", "setsid", "docker-registry", "htpasswd"][..],
                 "apt-get install docker-registry apache2-utils",
+            ),
+            Self::Proxy => (
+                &["bash", "setsid", "nginx"][..],
+                "apt-get install nginx-light",
             ),
         };
         let missing: Vec<&str> = programs
@@ -118,6 +130,7 @@ fn is_installed(program: &str) -> bool {
 struct Script {
     path: PathBuf,
     input: Option<String>,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Script {
@@ -126,7 +139,14 @@ impl Script {
         Self {
             path: Path::new(env!("CARGO_MANIFEST_DIR")).join(path),
             input: None,
+            variables: Vec::new(),
         }
+    }
+
+    /// The same in an environment with these variables more.
+    fn with(mut self, variables: Vec<(&'static str, String)>) -> Self {
+        self.variables = variables;
+        self
     }
 
     /// Any program, with `input` on its standard input.
@@ -134,6 +154,7 @@ impl Script {
         Self {
             path: path.to_owned(),
             input: input.map(str::to_owned),
+            variables: Vec::new(),
         }
     }
 
@@ -146,6 +167,7 @@ impl Script {
         let mut child = Command::new(&self.path)
             .args(arguments)
             .env("OWNER_PID", std::process::id().to_string())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -196,6 +218,15 @@ impl Folder {
         drop(std::fs::remove_dir_all(&path));
         std::fs::create_dir_all(&path).expect("the temporary folder can be written to");
         Self(path)
+    }
+
+    /// Writes a file; its path.
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).expect("the temporary folder can be written to");
+        path.to_str()
+            .expect("the temporary folder has a name in UTF-8")
+            .to_owned()
     }
 
     fn text(&self) -> &str {

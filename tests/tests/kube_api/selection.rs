@@ -2,7 +2,7 @@
 
 use image_updater_fixtures::application::AppSpec;
 use image_updater_tests::program::{Program, Stream};
-use image_updater_tests::servers::DockerRegistry;
+use image_updater_tests::servers::{DockerRegistry, Setup};
 use serde_json::json;
 
 use crate::stand::{HOME, Stand, conf, helm_value, shipped, version};
@@ -135,7 +135,7 @@ fn pull_secret_is_read_on_demand_and_only_at_home() {
         return;
     };
     let user = ("robot", "s3cret:word");
-    let Some(registry) = DockerRegistry::start(Some(user)) else {
+    let Some(registry) = DockerRegistry::start(Setup::User(user.0, user.1)) else {
         return;
     };
     for tag in ["1.0.0", "1.1.0"] {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use image_updater_fixtures::application::AppSpec;
 use image_updater_tests::program::Program;
 use image_updater_tests::servers::{
-    ApiServer, DockerRegistry, Identity, Reply, Server, is_available,
+    ApiServer, DockerRegistry, Identity, Reply, Server, Setup, is_available,
 };
 use serde_json::Value;
 
@@ -134,8 +134,9 @@ pub(crate) fn registry() -> Option<&'static DockerRegistry> {
     static SHARED: OnceLock<DockerRegistry> = OnceLock::new();
     // Asked every time, so that each skipped test says so.
     is_available(Server::DockerRegistry).then(|| {
-        SHARED
-            .get_or_init(|| DockerRegistry::start(None).expect("what is available can be started"))
+        SHARED.get_or_init(|| {
+            DockerRegistry::start(Setup::Open).expect("what is available can be started")
+        })
     })
 }
 

@@ -1,14 +1,11 @@
-//! The program's way to registries over sockets: the real registry, and the fake one for tokens and
-//! pages. The API server is the fake one, so that none has to be built.
-
-use std::io::Write as _;
+//! What is exchanged: listings, dates, digests, passwords, tokens, pages.
 
 use image_updater_fixtures::AppSpec;
 use image_updater_fixtures::registry::{Auth, ImageSpec};
-use image_updater_sim::wire::{Conduct, Port, Wire, WireWorld};
-use image_updater_tests::program::Program;
-use image_updater_tests::servers::DockerRegistry;
-use serde_json::{Value, json};
+use image_updater_sim::wire::{Conduct, Port};
+use image_updater_tests::servers::{DockerRegistry, Setup};
+
+use crate::stand::{Stand, conf, image, requests};
 
 const OLD: &str = "2026-01-02T03:04:05Z";
 const NEW: &str = "2026-02-02T03:04:05Z";
@@ -16,7 +13,7 @@ const NEWEST: &str = "2026-03-02T03:04:05Z";
 
 #[test]
 fn anonymous_registry_with_many_tags_is_read_whole() {
-    let Some(registry) = DockerRegistry::start(None) else {
+    let Some(registry) = DockerRegistry::start(Setup::Open) else {
         return;
     };
     registry.push_image("team/web", "1.0.0", OLD, "linux/amd64");
@@ -35,7 +32,7 @@ fn anonymous_registry_with_many_tags_is_read_whole() {
 
 #[test]
 fn basic_credentials_open_a_registry() {
-    let Some(registry) = DockerRegistry::start(Some(("robot", "s3cret:word"))) else {
+    let Some(registry) = DockerRegistry::start(Setup::User("robot", "s3cret:word")) else {
         return;
     };
     push_two(&registry);
@@ -55,7 +52,7 @@ fn basic_credentials_open_a_registry() {
 
 #[test]
 fn wrong_password_is_told_with_advice_and_the_registry_not_hammered() {
-    let Some(registry) = DockerRegistry::start(Some(("robot", "s3cret:word"))) else {
+    let Some(registry) = DockerRegistry::start(Setup::User("robot", "s3cret:word")) else {
         return;
     };
     push_two(&registry);
@@ -88,7 +85,7 @@ fn wrong_password_is_told_with_advice_and_the_registry_not_hammered() {
 
 #[test]
 fn newest_build_is_the_newest_that_has_the_wanted_platform() {
-    let Some(registry) = DockerRegistry::start(None) else {
+    let Some(registry) = DockerRegistry::start(Setup::Open) else {
         return;
     };
     registry.push_image("web", "build-a", OLD, "linux/arm64");
@@ -122,7 +119,7 @@ fn newest_build_is_the_newest_that_has_the_wanted_platform() {
 
 #[test]
 fn tag_that_moves_is_followed_by_its_digest() {
-    let Some(registry) = DockerRegistry::start(None) else {
+    let Some(registry) = DockerRegistry::start(Setup::Open) else {
         return;
     };
     let first = registry.push_image("web", "1.0.0", OLD, "linux/amd64");
@@ -224,66 +221,8 @@ fn registry_that_is_down_is_an_error_with_advice_until_it_is_back() {
     program.finish();
 }
 
-/// A fake cluster on sockets, and a file that leads there.
-struct Stand {
-    wire: Wire,
-    kubeconfig: tempfile::NamedTempFile,
-}
-
-impl Stand {
-    fn new(n_registries: usize) -> Self {
-        let wire = Wire::start(WireWorld::new(n_registries)).expect("loopback has ports");
-        let mut kubeconfig = tempfile::NamedTempFile::new().expect("a temporary file");
-        kubeconfig
-            .write_all(wire.kubeconfig().as_bytes())
-            .expect("a temporary file can be written to");
-        Self { wire, kubeconfig }
-    }
-
-    fn apply(&self, app: &AppSpec) {
-        self.wire
-            .with_world(|world| world.cluster.apply(&app.to_json()));
-    }
-
-    fn start(&self, conf: &str, flags: &[&str]) -> Program {
-        Program::start_continuous(self.kubeconfig.path(), conf, flags)
-    }
-
-    /// Waits until the Helm parameter `web.tag` of the Application `web` is `tag`.
-    #[track_caller]
-    fn expect_tag(&self, program: &Program, tag: &str) {
-        let wanted = json!({ "name": "web.tag", "value": tag, "forceString": true });
-        program.eventually(&format!("web at {tag}"), || {
-            self.wire.with_world(|world| {
-                let web = world.cluster.application("argocd", "web")?;
-                let parameters = web["spec"]["source"]["helm"]["parameters"].as_array();
-                parameters
-                    .is_some_and(|all: &Vec<Value>| all.contains(&wanted))
-                    .then_some(())
-            })
-        });
-    }
-}
-
 fn push_two(registry: &DockerRegistry) {
     for tag in ["1.0.0", "1.1.0"] {
         registry.push_image("web", tag, OLD, "linux/amd64");
     }
-}
-
-fn image(registry: &DockerRegistry, repository: &str) -> String {
-    format!("{}/{repository}", registry.host())
-}
-
-/// A `registries.conf` for the registry at `url`, with more lines of it.
-fn conf(url: &str, more: &str) -> String {
-    let host = url.trim_start_matches("http://");
-    format!("registries:\n- name: tests\n  api_url: {url}\n  prefix: {host}\n  limit: 0\n{more}")
-}
-
-/// How many requests that begin like this the registry has answered to the program.
-fn requests(registry: &DockerRegistry, begin: &str) -> usize {
-    let log = registry.log();
-    let is_one = |line: &&str| line.contains(begin) && line.contains("\"argocd-image-updater");
-    log.lines().filter(is_one).count()
 }

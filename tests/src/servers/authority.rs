@@ -1,0 +1,53 @@
+//! A private certificate authority: what stands behind registries inside companies.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+const MADE: &str = "certificates can be made of fixed parameters";
+
+/// Issues certificates for servers on loopback.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate with its key, both PEM.
+pub struct Issued {
+    /// The certificate.
+    pub certificate: String,
+    /// Its private key.
+    pub key: String,
+}
+
+impl Authority {
+    /// A new one that nobody else trusts.
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect(MADE);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect(MADE);
+        Self {
+            issuer: CertifiedIssuer::self_signed(params, key).expect(MADE),
+        }
+    }
+
+    /// The certificate that clients have to trust, PEM.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// A certificate for `127.0.0.1` and `localhost`.
+    pub fn issue(&self) -> Issued {
+        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let key = KeyPair::generate().expect(MADE);
+        let params = CertificateParams::new(names).expect(MADE);
+        let certificate = params.signed_by(&key, &self.issuer).expect(MADE);
+        Issued {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
