@@ -302,7 +302,7 @@ impl Narrator {
                         &fields,
                     ),
                     CircuitState::Closed => {
-                        self.log.info("registry accepts this login again", &fields)
+                        self.log.info("registry accepts this login again", &fields);
                     }
                 }
             }
