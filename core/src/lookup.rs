@@ -274,6 +274,7 @@ const fn kind_of(kind: LookupFailureKind) -> FailureKind {
         | LookupFailureKind::Missing
         | LookupFailureKind::Malformed
         | LookupFailureKind::Overflow
-        | LookupFailureKind::Stalled => FailureKind::Listing,
+        | LookupFailureKind::Stalled
+        | LookupFailureKind::CircuitOpen => FailureKind::Listing,
     }
 }

@@ -268,7 +268,8 @@ impl Probe {
                 | RegistryOutcome::Observed(_)
                 | RegistryOutcome::Throttled { .. }
                 | RegistryOutcome::Stalled { .. }
-                | RegistryOutcome::Reopened { .. } => self.events.push_back(outcome),
+                | RegistryOutcome::Reopened { .. }
+                | RegistryOutcome::CircuitChanged { .. } => self.events.push_back(outcome),
             }
         }
         let is_complete = match &self.state {

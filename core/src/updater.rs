@@ -281,6 +281,8 @@ impl Updater {
                 self.on_registry(outcome);
             }
         }
+        // A lookup that was about to be sent may have failed instead, and that is all that happened.
+        moved |= self.registry.has_outcome();
         while let Some(effect) = self.patches.poll_effect() {
             moved = true;
             self.effects.push_back(effect);

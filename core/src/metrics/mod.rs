@@ -194,7 +194,8 @@ impl Metrics {
             | RegistryOutcome::FactsFinished { .. }
             | RegistryOutcome::CredentialFailed { .. }
             | RegistryOutcome::Stalled { .. }
-            | RegistryOutcome::Reopened { .. } => {}
+            | RegistryOutcome::Reopened { .. }
+            | RegistryOutcome::CircuitChanged { .. } => {}
         }
     }
 

@@ -40,7 +40,10 @@ impl Registry {
         let throttle_end = self.endpoints[endpoint].throttle_end(now);
         let window_max = now.after(self.settings.throttle_wait_max);
         let is_window_long = throttle_end.is_some_and(|until| until > window_max);
-        if !refusal.is_retryable || n_failed >= attempts_max || is_window_long {
+        let is_given_up = self
+            .token_deadline(id)
+            .is_some_and(|deadline| deadline <= now.after(sleep));
+        if !refusal.is_retryable || n_failed >= attempts_max || is_window_long || is_given_up {
             self.fail(id, refusal);
             return;
         }
@@ -137,27 +140,7 @@ impl Registry {
                 });
             }
             Task::Facts(task) => self.finish_facts(id, &task.key, Err(failure)),
-            Task::Token(_) => {
-                let repository = self.repository_mut(job.repository);
-                repository.token_job = None;
-                let waiters = core::mem::take(&mut repository.token_waiters);
-                let refusal = Refusal {
-                    // What is missing at a token server is not the image.
-                    kind: if refusal.kind == Kind::Missing {
-                        Kind::Malformed
-                    } else {
-                        refusal.kind
-                    },
-                    is_retryable: false,
-                    retry_after: None,
-                    detail: format!("no token: {}", refusal.detail).into(),
-                };
-                for waiter in waiters {
-                    if self.jobs.contains_key(&waiter) {
-                        self.fail(waiter, &refusal);
-                    }
-                }
-            }
+            Task::Token(task) => self.on_token_failed(task.token, refusal, job.verdict),
         }
     }
 

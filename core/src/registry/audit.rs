@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
+use super::breaker::Attempt;
 use super::credentials::CredentialKey;
 use super::exchange::{Operation, Work};
 use super::job::{Job, JobId};
@@ -26,6 +27,8 @@ impl Registry {
                 + bytes::tree::<JobId, Job>(self.jobs.len())
                 + bytes::tree::<OpId, Operation>(self.ops.len())
                 + self.timers.footprint()
+                + self.tokens.footprint()
+                + self.breaker.footprint()
                 + self.credentials.len() * size_of::<CredentialKey>(),
         }
     }
@@ -52,10 +55,12 @@ impl Registry {
                 .values()
                 .filter(|one| one.key.endpoint == id)
                 .count();
+            let n_tokens = self.tokens.iter().filter(|one| one.lane == id).count();
             let pairs = [
                 ("in flight", endpoint.n_in_flight, n_ops),
                 ("stalled", endpoint.n_stalled, n_stalled),
                 ("repositories", endpoint.n_repositories, n_repositories),
+                ("tokens", endpoint.n_tokens, n_tokens),
             ];
             for (what, counted, found) in pairs {
                 if usize::try_from(counted) != Ok(found) {
@@ -68,6 +73,20 @@ impl Registry {
             if endpoint.n_in_flight > self.settings.in_flight_max {
                 return Err(format!("{}: over the cap", endpoint.api_url));
             }
+        }
+        let is_login = |attempt: &Attempt| attempt.is_login;
+        let n_logins = self
+            .ops
+            .values()
+            .filter(|operation| operation.attempt.as_ref().is_some_and(is_login))
+            .count();
+        let users = self.repositories.values();
+        let n_users = users.filter(|one| one.login.is_some()).count() + self.tokens.iter().count();
+        if self.breaker.count() != (n_users, n_logins) {
+            return Err(format!(
+                "circuits: {:?} users and logins, not {n_users} and {n_logins}",
+                self.breaker.count()
+            ));
         }
         let kept = || {
             self.repositories
@@ -87,10 +106,9 @@ impl Registry {
         let n_lookups = self
             .repositories
             .values()
-            .map(|one| {
-                usize::from(one.listing_job.is_some()) + usize::from(one.token_job.is_some())
-            })
-            .sum::<usize>()
+            .filter(|one| one.listing_job.is_some())
+            .count()
+            + self.tokens.iter().filter(|one| one.job.is_some()).count()
             + self
                 .facts
                 .iter()

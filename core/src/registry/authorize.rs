@@ -4,40 +4,50 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 
+use super::Registry;
 use super::challenge::{self, Challenge};
 use super::credentials::CredentialAnswer;
 use super::draft::has_origin;
-use super::job::{Job, JobId, JobLogin, Phase, Shown, Task, TokenTask};
+use super::job::{JobId, JobLogin, Phase, Shown, Task};
 use super::login::Login;
-use super::observation::{Observation, SharedKind};
+use super::observation::SharedKind;
 use super::outcome::{LookupFailureKind as Kind, RegistryOutcome};
 use super::reply::{Refusal, judge_status};
 use super::repository::RepositoryId;
-use super::{Registry, token};
 use crate::http::HttpResponse;
 use crate::secret::Secret;
+use crate::time::Time;
 
 /// What a request may carry.
 #[derive(Debug)]
 pub(super) enum Authorization {
     /// Nothing, or this header.
     Ready(Option<Secret>, Shown),
+    /// No token can be asked for before that time.
+    Shut(Time),
     /// The lookup waits for a credential or a token.
     Waiting,
 }
 
 impl Registry {
-    /// The login of a lookup: read once per lookup, so that it does not change under way.
+    /// The login of a lookup: asked for once per lookup, unless it was changed or refused under way.
     pub(super) fn resolve_login(
         &mut self,
         id: JobId,
     ) -> Result<Option<Arc<Login>>, Option<Refusal>> {
         let job = &self.jobs[&id];
+        let repository = &self.repositories[&job.repository];
         match &job.login {
             JobLogin::Unresolved => {}
-            JobLogin::Anonymous | JobLogin::Known(_) => return Ok(job.login.as_login().cloned()),
+            JobLogin::Anonymous => return Ok(None),
+            JobLogin::Known(login) => {
+                // Another lookup may have found that the login was changed.
+                let is_current = repository.login == Some(login.fingerprint());
+                if is_current || matches!(job.task, Task::Token(_)) {
+                    return Ok(Some(Arc::clone(login)));
+                }
+            }
         }
-        let repository = &self.repositories[&job.repository];
         let endpoint = &self.endpoints[repository.key.endpoint];
         let Some(source) = repository.key.source.clone() else {
             return Ok(None);
@@ -96,68 +106,7 @@ impl Registry {
                 None => Authorization::Ready(None, Shown::Nothing),
             };
         }
-        let realm = challenge.param("realm").unwrap_or("");
-        let service = challenge.param("service").unwrap_or("");
-        let fingerprint = login.map_or(0, |login| login.fingerprint());
-        let has_fresh_token = job.has_fresh_token;
-        let now = self.now.mono;
-        let fitting = repository.token.as_deref().filter(|token| {
-            token.login == fingerprint
-                && *token.realm == *realm
-                && *token.service == *service
-                && (now < token.renew_at || has_fresh_token)
-        });
-        if let Some(fitting) = fitting {
-            let header = Secret::new(format!("Bearer {}", fitting.token.reveal()));
-            let shown = if has_fresh_token {
-                Shown::FreshToken
-            } else {
-                Shown::KeptToken(fitting.fetched_by)
-            };
-            return Authorization::Ready(Some(header), shown);
-        }
-        self.wait_for_token(id, realm.into(), service.into(), login.cloned())
-    }
-
-    fn wait_for_token(
-        &mut self,
-        id: JobId,
-        realm: Box<str>,
-        service: Box<str>,
-        login: Option<Arc<Login>>,
-    ) -> Authorization {
-        let repository = self.jobs[&id].repository;
-        self.job_mut(id).phase = Phase::AwaitingToken;
-        self.repository_mut(repository).token_waiters.push(id);
-        if self.repositories[&repository].token_job.is_none() {
-            let mut job = Job::new(
-                repository,
-                Task::Token(Box::new(TokenTask {
-                    realm,
-                    service,
-                    asker: login.clone(),
-                    is_refresh: false,
-                })),
-            );
-            job.login = login.into();
-            let token_job = self.add_job(job);
-            self.repository_mut(repository).token_job = Some(token_job);
-            self.shared.on_leader(SharedKind::Auth);
-            self.enqueue_begun(token_job);
-        } else {
-            self.shared.on_follower(SharedKind::Auth);
-        }
-        Authorization::Waiting
-    }
-
-    /// The refresh token to ask with: the login's own, or one that the server volunteered.
-    pub(super) fn refresh_token(
-        &self,
-        repository: RepositoryId,
-        login: Option<&Arc<Login>>,
-    ) -> Option<Secret> {
-        let own = login.and_then(|login| login.identity_token.clone());
-        own.or_else(|| self.repositories[&repository].refresh_token.clone())
+        self.authorize_bearer(id, &challenge, login)
     }
 
     /// Reacts to a 401: once, with what the challenge asks for. Showing the same again, or a token just
@@ -175,14 +124,7 @@ impl Registry {
         job.n_challenged += 1;
         let (shown, repository, n_challenged) = (job.shown, job.repository, job.n_challenged);
         if let Shown::KeptToken(fetched_by) = shown {
-            // Another lookup may have replaced it in the meantime.
-            let token = &mut self.repository_mut(repository).token;
-            if token
-                .as_ref()
-                .is_some_and(|token| token.fetched_by == fetched_by)
-            {
-                *token = None;
-            }
+            self.drop_token(repository, fetched_by);
         }
         let login = self.jobs[&id].login.as_login().cloned();
         let wanted = answerable(&challenges, login.as_ref(), shown);
@@ -223,21 +165,6 @@ impl Registry {
         self.repository_mut(id).challenge = own;
     }
 
-    /// Ends a lookup that we may not make, and has its credential read anew before the next, unless the
-    /// one who refused was never shown it.
-    pub(super) fn deny(&mut self, id: JobId, refusal: &Refusal) {
-        self.observe_at(id, |endpoint| Observation::Denied { endpoint });
-        let job = &self.jobs[&id];
-        let was_asked_for = matches!(job.task, Task::Token(_)) || self.is_at_own_origin(id);
-        let repository = &self.repositories[&job.repository];
-        if was_asked_for && let Some(source) = &repository.key.source {
-            let key = (repository.key.endpoint, source.clone());
-            let age_min = self.settings.interval / 2;
-            self.credentials.distrust(&key, self.now.mono, age_min);
-        }
-        self.fail(id, refusal);
-    }
-
     /// True when the last request of a lookup went to its endpoint, and not to where a redirect led.
     pub(super) fn is_at_own_origin(&self, id: JobId) -> bool {
         let repository = &self.repositories[&self.jobs[&id].repository];
@@ -276,44 +203,6 @@ impl Registry {
                     self.fail(id, &Refusal::lasting(Kind::Credential, reason.clone()));
                 }
                 None => self.enqueue_begun(id),
-            }
-        }
-    }
-
-    /// A token was issued: it is kept, and those who waited go on.
-    pub(super) fn on_token(&mut self, id: JobId, issued: token::IssuedToken) {
-        let lifetime = issued.announced;
-        self.observe_token(id, |endpoint, subject| Observation::TokenIssued {
-            endpoint,
-            subject,
-            lifetime,
-        });
-        let job = self
-            .jobs
-            .remove(&id)
-            .expect("a token is issued to a lookup");
-        let Task::Token(task) = job.task else {
-            return;
-        };
-        let renew_at = self.now.mono.after(issued.renew_after());
-        let repository = self.repository_mut(job.repository);
-        repository.token = Some(Box::new(super::repository::RepositoryToken {
-            realm: task.realm,
-            service: task.service,
-            login: task.asker.as_ref().map_or(0, |login| login.fingerprint()),
-            token: issued.token,
-            renew_at,
-            fetched_by: id,
-        }));
-        if issued.refresh_token.is_some() {
-            repository.refresh_token = issued.refresh_token;
-        }
-        repository.token_job = None;
-        let waiters = core::mem::take(&mut repository.token_waiters);
-        for waiter in waiters {
-            if let Some(job) = self.jobs.get_mut(&waiter) {
-                job.has_fresh_token = true;
-                self.enqueue_begun(waiter);
             }
         }
     }

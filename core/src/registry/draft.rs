@@ -5,6 +5,8 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use super::authorize::Authorization;
+use super::breaker::Attempt;
+use super::exchange::overdue_refusal;
 use super::job::{JobId, Phase, Shown, Stage, Task};
 use super::outcome::LookupFailureKind as Kind;
 use super::reply::Refusal;
@@ -18,6 +20,8 @@ pub(super) struct Draft {
     pub(super) headers: Vec<(String, HeaderValue)>,
     pub(super) body: Vec<u8>,
     pub(super) body_bytes_max: usize,
+    /// Settled when the request ends.
+    pub(super) attempt: Option<Attempt>,
 }
 
 impl Registry {
@@ -45,6 +49,20 @@ impl Registry {
         if matches!(self.jobs[&id].task, Task::Token(_)) {
             return self.draft_token(id);
         }
+        let fingerprint = login.as_ref().map_or(0, |login| login.fingerprint());
+        self.note_login(self.jobs[&id].repository, fingerprint);
+        if let Some(refused) = self.job_mut(id).refused.take()
+            && refused.login == fingerprint
+        {
+            self.give_up(id, &refused);
+            return None;
+        }
+        let key = self.circuit_of(self.jobs[&id].repository, fingerprint);
+        let shut = self.breaker.shut_until(&key, now);
+        if let Some(until) = shut.or_else(|| self.refused_until(id, fingerprint)) {
+            self.shut(id, until);
+            return None;
+        }
         let mut draft = self.draft_lookup(id);
         let api_url = &self.endpoint_of(self.jobs[&id].repository).api_url;
         let is_own_origin = has_origin(&draft.url, api_url);
@@ -52,6 +70,10 @@ impl Registry {
             match self.authorize(id, login.as_ref()) {
                 Authorization::Ready(header, shown) => (header, shown),
                 Authorization::Waiting => return None,
+                Authorization::Shut(until) => {
+                    self.shut(id, until);
+                    return None;
+                }
             }
         } else {
             // Another server than the registry is never shown anything (D-11).
@@ -66,6 +88,15 @@ impl Registry {
             draft.headers.push(("authorization".into(), value));
         }
         self.job_mut(id).shown = shown;
+        // A registry that does not ask who we are says nothing about a login.
+        if is_own_origin && (shown != Shown::Nothing || login.is_none()) {
+            let is_login = shown == Shown::Basic;
+            let attempt = Attempt { key, is_login };
+            if !self.admit_attempt(id, &attempt) {
+                return None;
+            }
+            draft.attempt = Some(attempt);
+        }
         Some(draft)
     }
 
@@ -116,6 +147,7 @@ impl Registry {
             headers,
             body: Vec::new(),
             body_bytes_max,
+            attempt: None,
         }
     }
 
@@ -124,14 +156,24 @@ impl Registry {
         let Task::Token(task) = &job.task else {
             return None;
         };
-        let login = job.login.as_login();
-        let refresh_token = self.refresh_token(job.repository, login);
-        let name = &self.repositories[&job.repository].key.name;
+        if task
+            .deadline
+            .is_some_and(|deadline| deadline <= self.now.mono)
+        {
+            self.fail(id, &overdue_refusal());
+            return None;
+        }
+        let entry = self.tokens.find(task.token)?;
+        let refresh_token = self.refresh_token(entry);
+        let attempt = Attempt {
+            key: entry.circuit.clone(),
+            is_login: true,
+        };
         let request = token::request(
             &task.realm,
-            &task.service,
-            name,
-            login.map(|login| &**login),
+            &entry.key.issuer.service,
+            &self.repositories[&job.repository].key.name,
+            entry.asker.as_deref(),
             refresh_token.as_ref(),
         );
         let request = match request {
@@ -157,8 +199,13 @@ impl Registry {
             }
             None => Vec::new(),
         };
+        if !self.admit_attempt(id, &attempt) {
+            return None;
+        }
+        let deadline = self.token_deadline(id);
         if let Task::Token(task) = &mut self.job_mut(id).task {
             task.is_refresh = refresh_token.is_some();
+            task.deadline = deadline;
         }
         Some(Draft {
             method: request.method,
@@ -166,6 +213,7 @@ impl Registry {
             headers,
             body,
             body_bytes_max: self.settings.token_bytes_max,
+            attempt: Some(attempt),
         })
     }
 }

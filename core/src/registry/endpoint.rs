@@ -11,6 +11,7 @@ use super::challenge::Challenge;
 use super::job::JobId;
 use super::ping::PingState;
 use super::settings::EndpointSettings;
+use super::url;
 use crate::http::PoolKey;
 use crate::image::TagListSort;
 use crate::time::Time;
@@ -28,6 +29,8 @@ pub enum EndpointOrigin {
     Configured,
     /// Inferred from the host of an image; lives while a repository of it does.
     Inferred,
+    /// A server that issues tokens for others; lives while a token of it does (D-20).
+    TokenHost,
 }
 
 /// One registry.
@@ -43,6 +46,8 @@ pub struct Endpoint {
     /// The API URL, shared with observations and pool keys.
     pub(super) api_url: Arc<str>,
     pub(super) pool: Arc<PoolKey>,
+    /// Scheme, host and port: where logins to it are counted.
+    pub(super) place: Arc<str>,
     /// Bearer or Basic, as the last 401 said.
     pub(super) challenge: Option<Arc<Challenge>>,
     /// Whether it is a registry.
@@ -54,6 +59,8 @@ pub struct Endpoint {
     /// Of these, how many never ended although cancelled.
     pub(super) n_stalled: u32,
     pub(super) n_repositories: u32,
+    /// Tokens that are asked for through it.
+    pub(super) n_tokens: u32,
     /// Lookups that have begun go first: their attempt's clock runs.
     pub(super) begun: VecDeque<JobId>,
     pub(super) fresh: VecDeque<JobId>,
@@ -67,6 +74,9 @@ impl Endpoint {
             epoch: 0,
             api_url: settings.api_url.as_str().into(),
             pool: Arc::new(settings.to_pool_key()),
+            place: url::origin(&settings.api_url)
+                .unwrap_or_else(|| settings.api_url.clone())
+                .into(),
             challenge: None,
             ping: PingState::Unasked,
             budget: RateBudget::new(settings.rate_max),
@@ -74,6 +84,7 @@ impl Endpoint {
             n_in_flight: 0,
             n_stalled: 0,
             n_repositories: 0,
+            n_tokens: 0,
             begun: VecDeque::new(),
             fresh: VecDeque::new(),
             settings,

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Registry;
+use super::breaker::Attempt;
 use super::credentials::CredentialKey;
 use super::draft::Draft;
 use super::endpoint::EndpointId;
@@ -36,6 +37,10 @@ pub(super) struct Operation {
     pub(super) work: Work,
     /// What a request is for; `None` for a credential.
     kind: Option<RequestKind>,
+    /// API URL of the registry that a request is for; its slot may be another server's.
+    told_as: Option<Arc<str>>,
+    /// The login that a request shows or tries.
+    pub(super) attempt: Option<Attempt>,
     sent: Time,
     phase: OpPhase,
 }
@@ -110,6 +115,7 @@ impl Registry {
             HttpOutcome::Failed(failure) => RequestEnd::Transport(failure.kind),
         };
         self.give_slot(&operation, end);
+        self.settle_attempt(&operation, &outcome);
         match operation.work {
             Work::Exchange(Some(id)) => self.on_answer(id, outcome),
             Work::Exchange(None) => self.on_late_answer(operation.endpoint, &outcome),
@@ -177,7 +183,10 @@ impl Registry {
         let now = self.now.mono;
         let attempt = self.attempt_timeout(id);
         let job = self.job_mut(id);
-        let deadline = *job.attempt_deadline.get_or_insert(now.after(attempt));
+        let mut deadline = *job.attempt_deadline.get_or_insert(now.after(attempt));
+        if let Task::Token(task) = &job.task {
+            deadline = deadline.min(task.deadline.unwrap_or(deadline));
+        }
         job.phase = Phase::InFlight(op);
         let timeout = deadline.since(now);
         let in_flight_max = self.settings.in_flight_max;
@@ -188,15 +197,17 @@ impl Registry {
             state.n_in_flight <= in_flight_max,
             "a slot is taken only when one is free"
         );
-        let (pool, api_url) = (Arc::clone(&state.pool), Arc::clone(&state.api_url));
+        let pool = Arc::clone(&state.pool);
         let overdue = now.after(timeout + DEADLINE_MARGIN);
-        let kind = self.request_kind(id);
+        let (kind, told_as) = (self.request_kind(id), self.told_as(id));
         self.start_op(op, endpoint, Work::Exchange(Some(id)), overdue);
         if let Some(operation) = self.ops.get_mut(&op) {
             operation.kind = Some(kind.clone());
+            operation.told_as = Some(Arc::clone(&told_as));
+            operation.attempt = draft.attempt;
         }
         self.observe(RegistryOutcome::RequestSent {
-            endpoint: api_url,
+            endpoint: told_as,
             kind,
         });
         HttpRequest {
@@ -230,6 +241,8 @@ impl Registry {
             endpoint,
             work,
             kind: None,
+            told_as: None,
+            attempt: None,
             sent: self.now.mono,
             phase: OpPhase::Running,
         };
@@ -260,7 +273,7 @@ impl Registry {
         self.sendable.insert(id);
         if let Some(kind) = operation.kind.clone() {
             self.observe(RegistryOutcome::RequestFinished {
-                endpoint: api_url,
+                endpoint: operation.told_as.clone().unwrap_or(api_url),
                 kind,
                 end,
                 duration,
@@ -322,11 +335,10 @@ impl Registry {
         let waiting: Vec<JobId> = self
             .jobs
             .iter()
-            .filter(|(_, job)| {
-                !matches!(job.phase, Phase::InFlight(_))
-                    && self.repositories[&job.repository].key.endpoint == id
+            .filter(|(job, state)| {
+                !matches!(state.phase, Phase::InFlight(_)) && self.endpoint_id(**job) == id
             })
-            .map(|(id, _)| *id)
+            .map(|(job, _)| *job)
             .collect();
         for job in waiting {
             if self.jobs.contains_key(&job) {

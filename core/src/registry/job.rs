@@ -7,13 +7,16 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
+use super::breaker::Verdict;
 use super::digest::ManifestDigest;
+use super::endpoint::EndpointId;
 use super::facts::FactsKey;
 use super::inspection::Inspection;
 use super::listing::ListingBuilder;
 use super::login::Login;
 use super::reply::Refusal;
 use super::repository::RepositoryId;
+use super::tokens::TokenId;
 use crate::http::ShownUrl;
 use crate::id::OpId;
 use crate::time::Time;
@@ -25,6 +28,7 @@ pub(super) struct JobId(pub(super) u64);
 /// One lookup.
 #[derive(Debug)]
 pub(super) struct Job {
+    /// Of a token: one of the repositories that use it.
     pub(super) repository: RepositoryId,
     pub(super) task: Task,
     pub(super) phase: Phase,
@@ -42,6 +46,22 @@ pub(super) struct Job {
     pub(super) has_fresh_token: bool,
     /// Where a redirect leads, and how many there were.
     pub(super) hop: Option<Hop>,
+    /// What the last answer said about the login.
+    pub(super) verdict: Verdict,
+    /// Its credential was read anew because of a refusal: that happens once.
+    pub(super) has_reconsidered: bool,
+    /// The refusal that holds if the credential that was read anew is the same.
+    pub(super) refused: Option<Box<Refused>>,
+}
+
+/// A lookup was refused with a login.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// Fingerprint of the login.
+    pub(super) login: u64,
+    pub(super) refusal: Refusal,
+    /// The registry refused the repository, and not the login.
+    pub(super) is_of_repository: bool,
 }
 
 /// What a lookup is for, with its progress.
@@ -115,10 +135,13 @@ pub(super) enum Stage {
 
 #[derive(Debug)]
 pub(super) struct TokenTask {
+    pub(super) token: TokenId,
     pub(super) realm: Box<str>,
     pub(super) service: Box<str>,
-    /// The login to ask with.
-    pub(super) asker: Option<Arc<Login>>,
+    /// Where it is asked for.
+    pub(super) lane: EndpointId,
+    /// When it is given up, sleeps included (D-18); set with the first request.
+    pub(super) deadline: Option<Time>,
     /// The request carries a refresh token.
     pub(super) is_refresh: bool,
 }
@@ -136,6 +159,8 @@ pub(super) enum Phase {
     AwaitingToken,
     /// What another lookup finds in the same content.
     Following,
+    /// Another request with the same login, or room for one more (see `breaker`).
+    AwaitingLogin,
     /// The end of a sleep.
     Backoff,
 }
@@ -205,6 +230,9 @@ impl Job {
             shown: Shown::Nothing,
             has_fresh_token: false,
             hop: None,
+            verdict: Verdict::Unknown,
+            has_reconsidered: false,
+            refused: None,
         }
     }
 

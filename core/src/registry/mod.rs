@@ -11,13 +11,17 @@ mod audit;
 mod authorize;
 pub mod backoff;
 pub mod base64;
+mod bearer;
+mod breaker;
 pub mod budget;
 pub mod challenge;
+mod circuit;
 mod condition;
 pub mod conf;
 mod conf_problem;
 mod conf_yaml;
 mod credentials;
+mod denial;
 pub mod digest;
 mod draft;
 pub mod endpoint;
@@ -45,12 +49,15 @@ pub mod settings;
 pub mod table;
 mod timers;
 pub mod token;
+mod tokens;
 pub mod url;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::time::Duration;
 
+pub use circuit::CircuitState;
+pub use denial::CircuitView;
 pub use endpoint::{Endpoint, EndpointError, EndpointId};
 pub use inspection::{FactsKind, TagFacts};
 pub use listing::Listing;
@@ -65,6 +72,7 @@ pub use table::{EndpointTable, ReloadCounts};
 use crate::id::OpId;
 use crate::keyed::Seed;
 use crate::time::{Now, Time};
+use breaker::Breaker;
 use credentials::{CredentialCache, CredentialKey};
 use exchange::Operation;
 use facts::{FactsKey, FactsStore};
@@ -72,6 +80,7 @@ use job::{Job, JobId, ListingTask, Task};
 use listing::ListingBuilder;
 use repository::{ListingPlan, Repository, RepositoryKey};
 use timers::{Timer, Timers};
+use tokens::TokenStore;
 
 /// Most observations that wait for a reader; further ones are dropped, which harms nobody.
 const OBSERVATIONS_MAX: usize = 10_000;
@@ -90,6 +99,8 @@ pub struct Registry {
     next_repository: u32,
     facts: FactsStore,
     credentials: CredentialCache,
+    tokens: TokenStore,
+    breaker: Breaker,
     jobs: BTreeMap<JobId, Job>,
     next_job: u64,
     ops: BTreeMap<OpId, Operation>,
@@ -157,6 +168,8 @@ impl Registry {
             unretained: BTreeSet::new(),
             next_repository: 0,
             credentials: CredentialCache::default(),
+            tokens: TokenStore::default(),
+            breaker: Breaker::default(),
             jobs: BTreeMap::new(),
             next_job: 0,
             ops: BTreeMap::new(),
@@ -248,6 +261,11 @@ impl Registry {
         let endpoint = self.endpoints.take_forgotten()?;
         let gone = Observation::EndpointForgotten { endpoint };
         Some(RegistryOutcome::Observed(gone))
+    }
+
+    /// True when [`Self::poll_outcome`] has something; also [`Self::poll_effect`] may bring that about.
+    pub fn has_outcome(&self) -> bool {
+        !self.outcomes.is_empty()
     }
 
     /// When [`Self::handle_timeout`] is to be called. Every other method may change it.

@@ -200,10 +200,14 @@ impl Registry {
         }
     }
 
-    /// Tells something about the lookup's endpoint.
+    /// The API URL of the registry that a lookup is for, also when its token comes from elsewhere.
+    pub(super) fn told_as(&self, id: JobId) -> Arc<str> {
+        Arc::clone(&self.endpoint_of(self.jobs[&id].repository).api_url)
+    }
+
+    /// Tells something about the registry that the lookup is for.
     pub(super) fn observe_at(&mut self, id: JobId, make: impl FnOnce(Arc<str>) -> Observation) {
-        let endpoint = self.endpoint_id(id);
-        let api_url = Arc::clone(&self.endpoints[endpoint].api_url);
+        let api_url = self.told_as(id);
         self.observe(RegistryOutcome::Observed(make(api_url)));
     }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use super::circuit::CircuitState;
 use super::inspection::{FactsKind, TagFacts};
 use super::observation::{Observation, RequestKind};
 use super::repository::RepositoryId;
@@ -55,6 +56,9 @@ pub enum LookupFailureKind {
     Overflow,
     /// The registry is closed: an earlier request never ended, not even when cancelled (A9).
     Stalled,
+    /// Nothing was sent: the registry refused this login or repository lately, and is not asked again
+    /// before the time in the text.
+    CircuitOpen,
 }
 
 impl LookupFailureKind {
@@ -70,6 +74,7 @@ impl LookupFailureKind {
             Self::Credential => "credential",
             Self::Overflow => "overflow",
             Self::Stalled => "stalled",
+            Self::CircuitOpen => "circuit_open",
         }
     }
 
@@ -89,6 +94,9 @@ impl LookupFailureKind {
             Self::Credential => "check where the credential comes from",
             Self::Overflow => "raise the bound, or narrow what is looked up",
             Self::Stalled => "it is asked again once the hanging request has ended",
+            Self::CircuitOpen => {
+                "check the credentials for this registry and their rights; it is asked again by itself"
+            }
         }
     }
 }
@@ -174,6 +182,15 @@ pub enum RegistryOutcome {
     Reopened {
         /// API URL of the endpoint.
         endpoint: Arc<str>,
+    },
+    /// Requests with a login are stopped, tried, or sent again.
+    CircuitChanged {
+        /// Scheme, host and port of the registry or token server.
+        endpoint: Arc<str>,
+        /// Where the login comes from; `None` when nobody logs in.
+        source: Option<CredentialSource>,
+        /// The state from now on.
+        state: CircuitState,
     },
 }
 

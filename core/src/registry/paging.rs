@@ -142,6 +142,7 @@ impl Registry {
     fn tell_listing(&mut self, id: RepositoryId, changed: bool) {
         let repository = self.repository_mut(id);
         repository.failure = None;
+        repository.learnt = repository.login;
         repository.listing_job = None;
         let waiters = core::mem::take(&mut repository.waiters);
         self.outcomes.push_back(RegistryOutcome::ListingFinished {

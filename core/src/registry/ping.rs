@@ -95,7 +95,8 @@ impl Registry {
             | Kind::Denied
             | Kind::Credential
             | Kind::Overflow
-            | Kind::Stalled => false,
+            | Kind::Stalled
+            | Kind::CircuitOpen => false,
         };
         let repository = &self.repositories[&job.repository];
         let endpoint = &self.endpoints[repository.key.endpoint];

@@ -350,9 +350,7 @@ impl Registry {
     }
 
     pub(super) fn on_refused(&mut self, id: JobId, refusal: &Refusal) {
-        let job = self.job_mut(id);
-        let repository = job.repository;
-        match &mut job.task {
+        match &mut self.job_mut(id).task {
             Task::Facts(task) if matches!(task.stage, Stage::Head) => {
                 // Some servers know no HEAD, and say so in many ways; what they say to a GET is what counts.
                 match refusal.kind {
@@ -365,12 +363,13 @@ impl Registry {
                     | Kind::Denied
                     | Kind::Credential
                     | Kind::Overflow
-                    | Kind::Stalled => {}
+                    | Kind::Stalled
+                    | Kind::CircuitOpen => {}
                 }
             }
             Task::Token(task) if task.is_refresh && !refusal.is_retryable => {
-                let repository = self.repository_mut(repository);
-                if repository.refresh_token.take().is_some() {
+                let token = task.token;
+                if self.drop_refresh_token(token) {
                     // A refresh token that the server once volunteered no longer holds.
                     self.enqueue_begun(id);
                     return;
@@ -385,7 +384,12 @@ impl Registry {
         }
     }
 
+    /// The endpoint whose slots and permits a lookup needs: a token has its token server's.
     pub(super) fn endpoint_id(&self, id: JobId) -> EndpointId {
-        self.repositories[&self.jobs[&id].repository].key.endpoint
+        let job = &self.jobs[&id];
+        match &job.task {
+            Task::Token(task) => task.lane,
+            Task::Listing(_) | Task::Facts(_) => self.repositories[&job.repository].key.endpoint,
+        }
     }
 }

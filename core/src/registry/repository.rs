@@ -12,8 +12,8 @@ use super::job::JobId;
 use super::listing::Listing;
 use super::outcome::{LookupFailure, WaiterId};
 use super::revalidation::Revalidation;
+use super::tokens::TokenId;
 use crate::credential::CredentialSource;
-use crate::secret::Secret;
 use crate::time::Time;
 
 /// Names a repository within one core; never reused.
@@ -57,26 +57,16 @@ pub(super) struct Repository {
     pub(super) waiters: Vec<WaiterId>,
     /// Set when it differs from the endpoint's.
     pub(super) challenge: Option<Arc<Challenge>>,
-    pub(super) token: Option<Box<RepositoryToken>>,
-    pub(super) token_job: Option<JobId>,
-    /// Lookups that wait for the token under way.
-    pub(super) token_waiters: Vec<JobId>,
-    /// A refresh token that the server volunteered.
-    pub(super) refresh_token: Option<Secret>,
+    /// The token it uses.
+    pub(super) token: Option<TokenId>,
+    /// Fingerprint of the login it was last looked up with; 0 is nobody's.
+    pub(super) login: Option<u64>,
+    /// Of the login that was refused, until it is accepted.
+    pub(super) refused: Option<u64>,
+    /// Of the login by which its listing and facts were learnt.
+    pub(super) learnt: Option<u64>,
     /// How many of its old facts were asked for again lately.
     pub(super) revalidation: Revalidation,
-}
-
-/// A bearer token and what it was issued for.
-#[derive(Debug)]
-pub(super) struct RepositoryToken {
-    pub(super) realm: Box<str>,
-    pub(super) service: Box<str>,
-    /// Of the login it was issued to; 0 for nobody.
-    pub(super) login: u64,
-    pub(super) token: Secret,
-    pub(super) renew_at: Time,
-    pub(super) fetched_by: JobId,
 }
 
 /// What a check that wants the listing is to do (`design.md` 4.2).
@@ -110,9 +100,9 @@ impl Repository {
             waiters: Vec::new(),
             challenge: None,
             token: None,
-            token_job: None,
-            token_waiters: Vec::new(),
-            refresh_token: None,
+            login: None,
+            refused: None,
+            learnt: None,
             revalidation: Revalidation::default(),
         }
     }
@@ -150,10 +140,6 @@ impl Repository {
         // Its name stands once here and once in the index by name.
         2 * self.key.name.len()
             + self.waiters.capacity() * size_of::<WaiterId>()
-            + self.token_waiters.capacity() * size_of::<JobId>()
             + self.validator.as_deref().map_or(0, Validator::footprint)
-            + self.token.as_ref().map_or(0, |token| {
-                token.token.reveal().len() + size_of::<RepositoryToken>()
-            })
     }
 }

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::breaker::CircuitKey;
 use super::repository::{Repository, RepositoryKey};
 use super::timers::Timer;
 use super::{
@@ -115,10 +116,7 @@ impl Registry {
             .copied()
             .filter(|id| {
                 let one = &self.repositories[id];
-                one.listing_job.is_none()
-                    && one.waiters.is_empty()
-                    && one.token_job.is_none()
-                    && !self.facts.has_job(*id)
+                one.listing_job.is_none() && one.waiters.is_empty() && !self.facts.has_job(*id)
             })
             .collect();
         for id in idle {
@@ -134,7 +132,6 @@ impl Registry {
             return;
         };
         jobs.extend(repository.listing_job);
-        jobs.extend(repository.token_job);
         for job in jobs {
             self.abandon(job);
         }
@@ -144,6 +141,14 @@ impl Registry {
         }
         self.repository_ids.remove(&repository.key);
         let endpoint = repository.key.endpoint;
+        if let Some(token) = repository.token {
+            self.release_token(id, token);
+        }
+        if let Some(login) = repository.login {
+            let place = Arc::clone(&self.endpoints[endpoint].place);
+            let now = self.now.mono;
+            self.breaker.release(&CircuitKey { place, login }, now);
+        }
         if let Some(source) = repository.key.source {
             self.credentials.release(&(endpoint, source));
         }
@@ -172,6 +177,20 @@ impl Registry {
         let before = core::mem::replace(&mut repository.used, clock);
         self.listing_order.remove(&before);
         self.listing_order.insert(clock, id);
+    }
+
+    /// Forgets what is kept of a repository, as far as nobody looks it up.
+    pub(super) fn forget_listing(&mut self, id: RepositoryId) {
+        self.facts.retain_tags(id, |_| false);
+        let repository = self.repository_mut(id);
+        repository.fingerprint = None;
+        repository.validator = None;
+        repository.learnt = None;
+        let used = repository.used;
+        if let Some(gone) = repository.listing.take() {
+            self.listing_bytes -= gone.footprint();
+            self.listing_order.remove(&used);
+        }
     }
 
     /// Keeps a listing, and lets others go where memory is short.

@@ -219,7 +219,16 @@ impl EndpointSettings {
         Self {
             name: host.into(),
             prefix: host.into(),
-            api_url: alloc::format!("https://{host}"),
+            ..Self::of_url(alloc::format!("https://{host}"))
+        }
+    }
+
+    /// A server that no image names.
+    pub(super) fn of_url(api_url: String) -> Self {
+        Self {
+            name: api_url.as_str().into(),
+            prefix: "".into(),
+            api_url,
             credentials: None,
             credentials_age_max: None,
             is_insecure: false,

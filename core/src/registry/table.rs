@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use super::endpoint::{Endpoint, EndpointError, EndpointId, EndpointOrigin};
 use super::settings::{EndpointSettings, RegistrySettings};
 use super::url;
+use crate::http::PoolKey;
 
 /// What became of the configured endpoints at a reload, for people.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -49,6 +50,7 @@ pub(super) struct Replacement {
 pub struct EndpointTable {
     endpoints: BTreeMap<EndpointId, Endpoint>,
     by_prefix: BTreeMap<Box<str>, EndpointId>,
+    token_hosts: BTreeMap<Arc<PoolKey>, EndpointId>,
     default: Option<EndpointId>,
     n_inferred: usize,
     inferred_max: usize,
@@ -65,6 +67,7 @@ impl EndpointTable {
         let mut table = Self {
             endpoints: BTreeMap::new(),
             by_prefix: BTreeMap::new(),
+            token_hosts: BTreeMap::new(),
             default: None,
             n_inferred: 0,
             inferred_max: settings.inferred_max,
@@ -125,6 +128,8 @@ impl EndpointTable {
                 // What is inferred never hides what is configured (D-09).
                 EndpointOrigin::Inferred if !has_catch_all => continue,
                 EndpointOrigin::Inferred => {}
+                // No image is served by one, so that no entry takes its place.
+                EndpointOrigin::TokenHost => continue,
                 EndpointOrigin::BuiltIn | EndpointOrigin::Configured => {
                     replacement.counts.removed += 1;
                 }
@@ -237,19 +242,26 @@ impl EndpointTable {
         let Some(endpoint) = self.endpoints.get(&id) else {
             return;
         };
-        let is_idle = endpoint.n_repositories == 0 && endpoint.n_in_flight == 0;
+        let is_idle =
+            endpoint.n_repositories == 0 && endpoint.n_tokens == 0 && endpoint.n_in_flight == 0;
         if !is_idle {
             return;
         }
-        let is_inferred = endpoint.origin() == EndpointOrigin::Inferred;
-        let is_unused = endpoint.is_retired || (is_inferred && endpoint.throttled_until.is_none());
+        let goes_with_users = match endpoint.origin() {
+            EndpointOrigin::Inferred | EndpointOrigin::TokenHost => true,
+            EndpointOrigin::BuiltIn | EndpointOrigin::Configured => false,
+        };
+        let is_unused =
+            endpoint.is_retired || (goes_with_users && endpoint.throttled_until.is_none());
         if !is_unused {
             return;
         }
         let Some(gone) = self.endpoints.remove(&id) else {
             return;
         };
-        if !gone.is_retired {
+        if gone.origin() == EndpointOrigin::TokenHost {
+            self.token_hosts.remove(&gone.pool);
+        } else if !gone.is_retired {
             self.by_prefix.remove(&gone.settings().prefix);
             self.n_inferred -= 1;
         }
@@ -260,6 +272,29 @@ impl EndpointTable {
         {
             self.forgotten.push(gone.api_url);
         }
+    }
+
+    /// Where tokens for `endpoint` are asked for: at itself, or at a server of its own with a rate and
+    /// slots of its own, which registries share that trust alike (D-20).
+    pub(super) fn token_host(&mut self, endpoint: EndpointId, realm: &str) -> EndpointId {
+        let own = &self[endpoint];
+        let Some(origin) = url::origin(realm).filter(|origin| **origin != *own.place) else {
+            return endpoint;
+        };
+        let settings = self.rated(EndpointSettings {
+            is_insecure: own.settings().is_insecure,
+            trust: own.settings().trust.clone(),
+            ..EndpointSettings::of_url(origin)
+        });
+        if let Some(id) = self.token_hosts.get(&settings.to_pool_key()) {
+            return *id;
+        }
+        let id = EndpointId(self.next);
+        self.next += 1;
+        let host = Endpoint::new(settings, EndpointOrigin::TokenHost);
+        self.token_hosts.insert(Arc::clone(&host.pool), id);
+        self.endpoints.insert(id, host);
+        id
     }
 
     /// An API URL that no endpoint has any more, each once.

@@ -56,6 +56,14 @@ impl UrlParts<'_> {
     }
 }
 
+/// Scheme, host and port of a URL, in one way of writing; `None` when it is no `http` or `https` URL.
+pub(crate) fn origin(url: &str) -> Option<String> {
+    let parts = split(url)?;
+    let scheme = if parts.is_https { "https" } else { "http" };
+    let authority = without_own_port(parts.authority, parts.is_https).to_ascii_lowercase();
+    Some(format!("{scheme}://{authority}"))
+}
+
 /// The authority without `:443` of `https` or `:80` of `http`.
 pub(crate) fn without_own_port(authority: &str, is_https: bool) -> &str {
     authority

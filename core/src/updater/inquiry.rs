@@ -141,7 +141,10 @@ impl Updater {
             | RegistryOutcome::Observed(_)
             | RegistryOutcome::Throttled { .. }
             | RegistryOutcome::Stalled { .. }
-            | RegistryOutcome::Reopened { .. } => self.events.push_back(Event::Registry(outcome)),
+            | RegistryOutcome::Reopened { .. }
+            | RegistryOutcome::CircuitChanged { .. } => {
+                self.events.push_back(Event::Registry(outcome));
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use image_updater_core::app::IgnoreReason;
 use image_updater_core::duration::GoDuration;
 use image_updater_core::event::{Event, RunEnd};
 use image_updater_core::id::AppKey;
-use image_updater_core::registry::{RegistryOutcome, ReloadCounts};
+use image_updater_core::registry::{CircuitState, RegistryOutcome, ReloadCounts};
 use image_updater_core::schedule::{PassName, ScheduleEvent};
 use image_updater_core::update::{Change, Counters, Reason, ReasonKind};
 
@@ -279,6 +279,32 @@ impl Narrator {
                     Field::new("kind", kind.as_str()),
                 ];
                 self.log.debug("registry request is tried again", &fields);
+            }
+            RegistryOutcome::CircuitChanged {
+                endpoint,
+                source,
+                state,
+            } => {
+                let login = source
+                    .as_ref()
+                    .map_or_else(|| "anonymous".to_owned(), ToString::to_string);
+                let fields = [
+                    Field::new("registry_url", &**endpoint),
+                    Field::new("credential", login),
+                ];
+                match state {
+                    CircuitState::Open { .. } => self.log.warn(
+                        "registry refuses this login: requests with it are stopped for a while",
+                        &fields,
+                    ),
+                    CircuitState::HalfOpen => self.log.info(
+                        "one request is sent to see whether the login is accepted",
+                        &fields,
+                    ),
+                    CircuitState::Closed => {
+                        self.log.info("registry accepts this login again", &fields);
+                    }
+                }
             }
             // For metrics; and the listings of each image are told with its decision.
             RegistryOutcome::RequestSent { .. }

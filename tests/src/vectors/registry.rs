@@ -139,6 +139,7 @@ fn endpoints(input: &Value) -> Value {
                         EndpointOrigin::BuiltIn => "builtin",
                         EndpointOrigin::Configured => "config",
                         EndpointOrigin::Inferred => "inferred",
+                        EndpointOrigin::TokenHost => "token",
                     });
                     match table[id].repository_name(&image.name) {
                         Ok(name) => got["repository"] = json!(&*name),

@@ -35,7 +35,7 @@ enum Step {
         reply: usize,
     },
     Read {
-        is_good: bool,
+        content: usize,
     },
     Replace {
         repository: usize,
@@ -43,7 +43,7 @@ enum Step {
 }
 
 const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","created":"2024-01-01T00:00:00Z"}"#;
-const N_REPLIES: usize = 16;
+const N_REPLIES: usize = 19;
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
@@ -53,7 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         3 => (0..120_000_u64).prop_map(|millis| Step::Pass { millis }),
         12 => (0..8_usize, 0..N_REPLIES).prop_map(|(request, reply)| Step::Answer { request, reply }),
-        2 => any::<bool>().prop_map(|is_good| Step::Read { is_good }),
+        2 => (0..3_usize).prop_map(|content| Step::Read { content }),
         1 => (0..5_usize).prop_map(|repository| Step::Replace { repository }),
     ]
 }
@@ -81,6 +81,13 @@ fn reply(kind: usize) -> HttpOutcome {
         12 => with(404, &[], ""),
         13 => with(304, &[], ""),
         14 => with(501, &[], ""),
+        15 => with(403, &[], ""),
+        16 => with(401, &[], ""),
+        17 => {
+            let insufficient =
+                "Bearer realm=\"https://auth.io/t\",service=\"s\",error=\"insufficient_scope\"";
+            with(401, &[("www-authenticate", insufficient)], "")
+        }
         _ => {
             return HttpOutcome::Failed(TransportFailure {
                 kind: TransportKind::Closed,
@@ -167,10 +174,10 @@ impl Chaos {
                     assert!(!again, "an answer counts once");
                 }
             }
-            Step::Read { is_good } => {
+            Step::Read { content } => {
                 if !self.driver.reads.is_empty() {
-                    self.driver
-                        .answer_read(if is_good { "u:canary" } else { "canary" });
+                    let content = ["u:canary", "canary", "u:canary2"][content];
+                    self.driver.answer_read(content);
                 }
             }
             Step::Replace { repository } => {
@@ -203,7 +210,8 @@ impl Chaos {
             | RegistryOutcome::Observed(_)
             | RegistryOutcome::Throttled { .. }
             | RegistryOutcome::Stalled { .. }
-            | RegistryOutcome::Reopened { .. } => None,
+            | RegistryOutcome::Reopened { .. }
+            | RegistryOutcome::CircuitChanged { .. } => None,
         });
         for (repository, waiters) in told {
             for waiter in waiters {
@@ -235,7 +243,7 @@ proptest! {
         prop_assert_eq!(told, told_again, "equal calls give equal results (A1)");
         for _ in 0..200 {
             chaos.take(&Step::Answer { request: 0, reply: 12 });
-            chaos.take(&Step::Read { is_good: true });
+            chaos.take(&Step::Read { content: 0 });
             chaos.take(&Step::Pass { millis: 10_000 });
         }
         prop_assert!(chaos.waiting.is_empty(), "{:?}", chaos.waiting);

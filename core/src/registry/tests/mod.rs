@@ -1,6 +1,7 @@
 //! One rule each: inputs in, effects and outcomes out.
 
 mod chaos;
+mod circuits;
 mod conditions;
 mod contents;
 mod driver;
@@ -11,4 +12,6 @@ mod pages;
 mod pings;
 mod reloads;
 mod revalidations;
+mod rotation;
 mod sickness;
+mod tokens;
