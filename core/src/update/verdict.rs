@@ -1,6 +1,6 @@
 //! What becomes of every tag of a listing, one by one: for people who ask why a tag was taken, or was not.
 //!
-//! Computed from the listing when somebody asks, by the rules that decide ([`super::choice`]); never kept.
+//! Computed from the listing when somebody asks, by the rules that decide ([`super::answer`]); never kept.
 
 use core::fmt;
 

@@ -20,7 +20,7 @@ pub(super) const ISSUER: &str = "tests";
 /// The service that tokens are for.
 pub(super) const SERVICE: &str = "registry.tests";
 /// The registry accepts a token this long after its end, because clocks differ.
-const LEEWAY: Duration = Duration::from_secs(60);
+const LEEWAY: Duration = Duration::from_mins(1);
 
 /// What the service does and has done.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl TokenService {
         let desk = Arc::new(Mutex::new(Desk {
             user: user.to_owned(),
             password: password.to_owned(),
-            lifetime: Duration::from_secs(300),
+            lifetime: Duration::from_mins(5),
             expires_in: 300,
             n_tokens: 0,
             n_refused: 0,
@@ -69,7 +69,7 @@ impl TokenService {
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // A client that went away is its own affair; the farewell asks for nothing.
-                if let Ok(false) = serve(stream, &shared, &sign) {
+                if let Ok(false) = serve(&stream, &shared, &sign) {
                     return;
                 }
             }
@@ -111,7 +111,7 @@ impl Drop for TokenService {
 }
 
 /// Answers one request; false when the client asked for nothing.
-fn serve(stream: TcpStream, desk: &Mutex<Desk>, signer: &Signer) -> io::Result<bool> {
+fn serve(stream: &TcpStream, desk: &Mutex<Desk>, signer: &Signer) -> io::Result<bool> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut first = String::new();
@@ -134,8 +134,9 @@ fn serve(stream: TcpStream, desk: &Mutex<Desk>, signer: &Signer) -> io::Result<b
     io::copy(&mut reader.take(length), &mut io::sink())?;
     let target = first.split(' ').nth(1).unwrap_or_default();
     let (status, body) = answer(target, &authorization, desk, signer);
+    let mut writer = stream;
     write!(
-        &stream,
+        writer,
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          connection: close\r\n\r\n{body}",
         body.len()
