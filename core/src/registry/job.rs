@@ -113,7 +113,6 @@ pub(super) enum Stage {
     Config(String),
 }
 
-#[derive(Debug)]
 pub(super) struct TokenTask {
     pub(super) realm: Box<str>,
     pub(super) service: Box<str>,
@@ -121,6 +120,22 @@ pub(super) struct TokenTask {
     pub(super) asker: Option<Arc<Login>>,
     /// The request carries a refresh token.
     pub(super) is_refresh: bool,
+}
+
+/// Realm and service came from a challenge, and may repeat what the server was shown.
+impl fmt::Debug for TokenTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            realm: _,
+            service: _,
+            asker,
+            is_refresh,
+        } = self;
+        f.debug_struct("TokenTask")
+            .field("asker", asker)
+            .field("is_refresh", is_refresh)
+            .finish()
+    }
 }
 
 /// What a lookup waits for.

@@ -20,6 +20,7 @@ mod conf_yaml;
 mod credentials;
 pub mod digest;
 mod draft;
+mod echo;
 pub mod endpoint;
 mod exchange;
 mod facts;

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 use super::challenge::Challenge;
@@ -68,7 +69,6 @@ pub(super) struct Repository {
 }
 
 /// A bearer token and what it was issued for.
-#[derive(Debug)]
 pub(super) struct RepositoryToken {
     pub(super) realm: Box<str>,
     pub(super) service: Box<str>,
@@ -77,6 +77,26 @@ pub(super) struct RepositoryToken {
     pub(super) token: Secret,
     pub(super) renew_at: Time,
     pub(super) fetched_by: JobId,
+}
+
+/// Realm and service came from a challenge, and may repeat what the server was shown.
+impl fmt::Debug for RepositoryToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            realm: _,
+            service: _,
+            login,
+            token,
+            renew_at,
+            fetched_by,
+        } = self;
+        f.debug_struct("RepositoryToken")
+            .field("login", login)
+            .field("token", token)
+            .field("renew_at", renew_at)
+            .field("fetched_by", fetched_by)
+            .finish()
+    }
 }
 
 /// What a check that wants the listing is to do (`design.md` 4.2).
