@@ -82,7 +82,9 @@ impl fmt::Debug for ShownUrl<'_> {
     }
 }
 
-/// Header lines of a response as they may be shown: URLs in them may be signed, cookies are secrets.
+/// Header lines of a response as they may be shown: of those that are known to be harmless with their
+/// values, of places without what may be signed, of all others the lengths. Servers repeat what they were
+/// shown, and cookies are secrets.
 struct ShownHeaders<'a>(&'a [(String, String)]);
 
 impl fmt::Debug for ShownHeaders<'_> {
@@ -91,10 +93,17 @@ impl fmt::Debug for ShownHeaders<'_> {
         for (name, value) in self.0 {
             match name.as_str() {
                 "location" | "content-location" => list.entry(&(name, ShownUrl(value))),
-                "link" | "refresh" | "set-cookie" | "authentication-info" => {
-                    list.entry(&(name, BodyLength(value.len())))
-                }
-                _ => list.entry(&(name, value)),
+                "content-type"
+                | "content-length"
+                | "date"
+                | "docker-content-digest"
+                | "docker-distribution-api-version"
+                | "etag"
+                | "ratelimit-limit"
+                | "ratelimit-remaining"
+                | "ratelimit-reset"
+                | "retry-after" => list.entry(&(name, value)),
+                _ => list.entry(&(name, BodyLength(value.len()))),
             };
         }
         list.finish()

@@ -96,7 +96,8 @@ impl Probe {
         Ok(probe)
     }
 
-    /// Takes the answer to an effect. Others than those of registries are none of its business.
+    /// Takes the answer to an effect, and does what has fallen due meanwhile. Others than those of
+    /// registries are none of its business.
     pub fn handle_input(&mut self, now: Now, input: Input) {
         self.now = now;
         match input {
@@ -108,6 +109,7 @@ impl Probe {
             }
             Input::Cluster(_) | Input::Settings(_) | Input::Process(_) => {}
         }
+        self.registry.handle_timeout(now);
         self.advance();
     }
 

@@ -116,7 +116,9 @@ impl Updater {
         }
     }
 
-    /// Takes in a fact. Bounded work: what is left over is asked for as a [`WakeReason::Turn`].
+    /// Takes in a fact, and does what has fallen due meanwhile: an answer that comes at the very instant
+    /// of a deadline is still an answer, and the deadlines of others do not wait for it (A6). Bounded
+    /// work: what is left over is asked for as a [`WakeReason::Turn`].
     pub fn handle_input(&mut self, now: Now, input: Input) {
         self.on_now(now);
         match input {
@@ -132,6 +134,7 @@ impl Updater {
             Input::Settings(SettingsInput::Registries(endpoints)) => self.on_registries(&endpoints),
             Input::Process(ProcessInput::Shutdown) => self.on_shutdown(),
         }
+        self.on_due();
         self.turn();
     }
 
@@ -139,19 +142,7 @@ impl Updater {
     /// twice at one instant equals once, unless a turn is due (A3).
     pub fn handle_timeout(&mut self, now: Now) {
         self.on_now(now);
-        self.registry.handle_timeout(self.now);
-        self.patches.handle_timeout(self.now.mono);
-        while let Some((at, id)) = self.deadlines.first().copied()
-            && at <= self.now.mono
-        {
-            self.deadlines.remove(&(at, id));
-            self.on_run_deadline(id);
-        }
-        if let Stage::ShuttingDown { deadline } = self.stage
-            && deadline <= self.now.mono
-        {
-            self.stop();
-        }
+        self.on_due();
         self.turn();
     }
 
@@ -225,6 +216,23 @@ impl Updater {
             self.now = now;
         }
         self.events.on_now(self.now);
+    }
+
+    /// Lets every child do what has fallen due. The scheduler does so when it is polled for grants.
+    fn on_due(&mut self) {
+        self.registry.handle_timeout(self.now);
+        self.patches.handle_timeout(self.now.mono);
+        while let Some((at, id)) = self.deadlines.first().copied()
+            && at <= self.now.mono
+        {
+            self.deadlines.remove(&(at, id));
+            self.on_run_deadline(id);
+        }
+        if let Stage::ShuttingDown { deadline } = self.stage
+            && deadline <= self.now.mono
+        {
+            self.stop();
+        }
     }
 
     const fn count_completion(&mut self, known: bool) {

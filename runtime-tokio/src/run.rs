@@ -15,6 +15,7 @@ use crate::args::{
 };
 use crate::clock::Clock;
 use crate::driver::{Parts, drive_to_end};
+use crate::http::redact::one_line;
 use crate::http::{HttpClient, install_tls_provider, system_roots};
 use crate::kube::ClusterClient;
 use crate::registries::watch_registries;
@@ -25,6 +26,9 @@ use crate::version;
 
 /// Intervals below this are pointed out in cycle mode.
 const INTERVAL_USUAL_MIN: Duration = Duration::from_mins(1);
+
+/// Most of a library's words that are shown.
+const REASON_CHARS_MAX: usize = 500;
 
 /// Runs the daemon until it ends or is told to end; the exit status says how (`ops.md` 1.6).
 ///
@@ -98,7 +102,8 @@ async fn work(settings: &RunSettings, resolved: Resolved, log: Arc<Log>) -> Exit
     let cluster = match ClusterClient::connect(kubeconfig.map(Path::new)).await {
         Ok(cluster) => cluster,
         Err(error) => {
-            log.fatal(&format!("no Kubernetes client: {}", chain(&error)), &[]);
+            let reason = one_line(&chain(&error), REASON_CHARS_MAX);
+            log.fatal(&format!("no Kubernetes client: {reason}"), &[]);
             return ExitCode::FAILURE;
         }
     };

@@ -1,6 +1,7 @@
 //! What the tests at the boundaries share.
 
 pub mod code;
+pub mod echo;
 pub mod fuzz;
 pub mod load;
 pub mod program;

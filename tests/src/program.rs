@@ -111,12 +111,23 @@ impl Program {
     /// Starts `run` with `flags`, in an environment of its own, with `registries` as its
     /// `registries.conf`, and servers of its own and jitter off.
     pub fn start(kubeconfig: &Path, registries: &str, flags: &[&str]) -> Self {
+        Self::start_with(kubeconfig, registries, flags, &[])
+    }
+
+    /// The same in an environment that holds `variables`.
+    pub fn start_with(
+        kubeconfig: &Path,
+        registries: &str,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let folder = Folder::new("program");
         let conf = folder.0.join(CONF);
         std::fs::write(&conf, registries).expect("the temporary folder can be written to");
         let mut child = Command::new(executable())
             .env_clear()
             .env("HOME", &folder.0)
+            .envs(variables.iter().copied())
             .arg("run")
             .arg("--kubeconfig")
             .arg(kubeconfig)

@@ -180,7 +180,11 @@ impl Registry {
             Task::Facts(task) => format!("cannot read tag {} of", task.key.tag).into(),
             Task::Token(_) => "cannot get a token for".into(),
         };
-        self.describe_in(job.repository, &what, refusal)
+        let refusal = Refusal {
+            detail: self.without_echo(id, &refusal.detail).into(),
+            ..refusal.clone()
+        };
+        self.describe_in(job.repository, &what, &refusal)
     }
 
     pub(super) fn describe_in(

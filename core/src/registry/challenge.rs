@@ -3,14 +3,25 @@
 use alloc::borrow::ToOwned as _;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
-/// One challenge of a 401 response.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// One challenge of a 401 response. `Debug` tells the names of its parameters alone: servers repeat in them
+/// what they were shown.
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Challenge {
     /// The scheme in lower case.
     pub scheme: String,
     /// The parameters in order, keys in lower case.
     pub params: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.scheme)?;
+        f.debug_list()
+            .entries(self.params.iter().map(|(key, _)| key))
+            .finish()
+    }
 }
 
 impl Challenge {

@@ -258,7 +258,11 @@ fn read_field(entry: &mut RegistryEntry, key: &str, scalar: &ConfScalar) -> Fiel
                 }
             };
         }
-        _ => return Err((ConfProblemKind::UnknownKey, format!("unknown key {key:?}"))),
+        _ => {
+            // Who leaves the blank behind the colon out has written a value into the key.
+            let key = key.split([':', '=']).next().unwrap_or_default();
+            return Err((ConfProblemKind::UnknownKey, format!("unknown key {key:?}")));
+        }
     }
     Ok(())
 }

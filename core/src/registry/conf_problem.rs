@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::url;
+use crate::http::ShownUrl;
 
 /// Everything that is wrong with a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -154,7 +155,10 @@ pub(super) fn check_endpoints<'a>(
             let detail = format!("API URL must be specified for registry {name}");
             add(ConfProblemKind::MissingApiUrl, detail);
         } else if url::split(api_url).is_none_or(|parts| !parts.query.is_empty()) {
-            let detail = format!("API URL {api_url:?} of registry {name} is no http or https URL");
+            let detail = format!(
+                "API URL \"{}\" of registry {name} is no http or https URL",
+                ShownUrl(api_url)
+            );
             add(ConfProblemKind::InvalidApiUrl, detail);
         }
         // A slash at its end makes no difference to what a prefix matches.

@@ -133,7 +133,6 @@ pub(super) enum Stage {
     Config(String),
 }
 
-#[derive(Debug)]
 pub(super) struct TokenTask {
     pub(super) token: TokenId,
     pub(super) realm: Box<str>,
@@ -144,6 +143,26 @@ pub(super) struct TokenTask {
     pub(super) deadline: Option<Time>,
     /// The request carries a refresh token.
     pub(super) is_refresh: bool,
+}
+
+/// Realm and service came from a challenge, and may repeat what the server was shown.
+impl fmt::Debug for TokenTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            realm: _,
+            service: _,
+            token,
+            lane,
+            deadline,
+            is_refresh,
+        } = self;
+        f.debug_struct("TokenTask")
+            .field("token", token)
+            .field("lane", lane)
+            .field("deadline", deadline)
+            .field("is_refresh", is_refresh)
+            .finish()
+    }
 }
 
 /// What a lookup waits for.

@@ -24,6 +24,7 @@ mod credentials;
 mod denial;
 pub mod digest;
 mod draft;
+mod echo;
 pub mod endpoint;
 mod exchange;
 mod facts;

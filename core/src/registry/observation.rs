@@ -193,7 +193,8 @@ impl Registry {
                 let authority = url::split(&task.realm).map_or("", |parts| parts.authority);
                 let name = &self.repositories[&job.repository].key.name;
                 RequestKind::Auth(Arc::new(TokenSubject {
-                    service: task.service.clone(),
+                    // It came from a challenge, and may repeat anything.
+                    service: self.without_echo(id, &task.service).into(),
                     scope: read_scope(authority, name).into(),
                 }))
             }

@@ -94,6 +94,11 @@ impl Registry {
         let Some(mut outcome) = self.take_ping(id, outcome) else {
             return;
         };
+        if let HttpOutcome::Response(response) = &mut outcome
+            && response.status >= 400
+        {
+            self.drop_echo(id, response);
+        }
         if self.is_missing_list(id, &outcome)
             && let HttpOutcome::Response(response) = &outcome
         {

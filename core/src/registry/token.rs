@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::login::Login;
 use super::url;
-use crate::http::Method;
+use crate::http::{Method, ShownUrl};
 use crate::secret::Secret;
 
 /// Shortest life of a token, whatever the server says.
@@ -33,8 +33,8 @@ pub fn read_scope(authority: &str, repository: &str) -> String {
     format!("repository:{repository}:{actions}")
 }
 
-/// What to send to a token server.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What to send to a token server. `Debug` hides the query.
+#[derive(Clone, PartialEq, Eq)]
 pub struct TokenRequest {
     /// GET with a query, or POST with a form.
     pub method: Method,
@@ -44,6 +44,23 @@ pub struct TokenRequest {
     pub form: Option<Secret>,
     /// The value of `Authorization`.
     pub basic: Option<Secret>,
+}
+
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            method,
+            url,
+            form,
+            basic,
+        } = self;
+        f.debug_struct("TokenRequest")
+            .field("method", method)
+            .field("url", &ShownUrl(url))
+            .field("form", form)
+            .field("basic", basic)
+            .finish()
+    }
 }
 
 /// Why no token can be asked for.

@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::breaker::CircuitKey;
 use super::endpoint::EndpointId;
@@ -24,7 +25,7 @@ use crate::time::Time;
 pub(super) struct TokenId(u64);
 
 /// Who issues, and to whom: what a refresh token is remembered for.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct IssuerKey {
     pub(super) realm: Box<str>,
     pub(super) service: Box<str>,
@@ -32,6 +33,24 @@ pub(super) struct IssuerKey {
     pub(super) login: u64,
     pub(super) is_insecure: bool,
     pub(super) trust: TrustAnchors,
+}
+
+/// Realm and service came from a challenge, and may repeat what the server was shown.
+impl fmt::Debug for IssuerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            realm: _,
+            service: _,
+            login,
+            is_insecure,
+            trust,
+        } = self;
+        f.debug_struct("IssuerKey")
+            .field("login", login)
+            .field("is_insecure", is_insecure)
+            .field("trust", trust)
+            .finish()
+    }
 }
 
 /// What makes two tokens one.

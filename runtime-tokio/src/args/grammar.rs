@@ -24,7 +24,7 @@ pub(super) fn split_command(
             }
             Shape::Word(word) => {
                 let command = Command::with_word(word)
-                    .ok_or_else(|| ArgsError::UnknownCommand(word.to_owned()))?;
+                    .ok_or_else(|| ArgsError::UnknownCommand(without_value(word)))?;
                 rest.remove(idx);
                 return Ok((Some(command), rest));
             }
@@ -104,7 +104,7 @@ impl<'a> Shape<'a> {
                 Some('h') => Ok(Self::Help),
                 Some(letter) => Err(ArgsError::UnknownShorthand {
                     letter,
-                    argument: argument.to_owned(),
+                    argument: without_value(argument),
                 }),
             };
         };
@@ -116,10 +116,19 @@ impl<'a> Shape<'a> {
             None => (long, None),
         };
         match name {
-            "" => Err(ArgsError::BadSyntax(argument.to_owned())),
-            name if name.starts_with('-') => Err(ArgsError::BadSyntax(argument.to_owned())),
+            "" => Err(ArgsError::BadSyntax(without_value(argument))),
+            name if name.starts_with('-') => Err(ArgsError::BadSyntax(without_value(argument))),
             "help" => Ok(Self::Help),
             name => Ok(Self::Long { name, value }),
         }
+    }
+}
+
+/// An argument as it may be shown: what stands behind an equals sign may be the value of a secret flag with
+/// a slip in its name or its dashes.
+pub(super) fn without_value(argument: &str) -> String {
+    match argument.split_once('=') {
+        Some((name, _)) => format!("{name}=…"),
+        None => argument.to_owned(),
     }
 }

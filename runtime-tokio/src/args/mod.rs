@@ -189,7 +189,7 @@ fn image_missing() -> ArgsError {
 fn no_more(command: Command, mut words: impl Iterator<Item = String>) -> Result<(), ArgsError> {
     match words.next() {
         Some(word) => Err(ArgsError::UnexpectedArgument {
-            word,
+            word: grammar::without_value(&word),
             command: command.word(),
         }),
         None => Ok(()),
@@ -206,7 +206,7 @@ fn without_command(rest: &[&str]) -> Result<Invocation, Box<Refusal>> {
                 let name = flag[2..].split('=').next().unwrap_or_default();
                 ArgsError::UnknownFlag(name.to_owned())
             }
-            word => ArgsError::UnknownCommand(word.to_owned()),
+            word => ArgsError::UnknownCommand(grammar::without_value(word)),
         };
         return Err(Box::new(refuse(error, None)));
     }

@@ -101,7 +101,7 @@ fn mistakes_name_the_flag_and_what_is_accepted() {
         ),
         (&["webhook", "--interval=1m"], &["unknown flag: --interval"]),
         (&["run", "--short"], &["unknown flag: --short"]),
-        (&["run", "--=x"], &["bad flag syntax: --=x"]),
+        (&["run", "--=x"], &["bad flag syntax: --=…"]),
         (&["run", "---x"], &["bad flag syntax: ---x"]),
         (
             &["run", "-interval", "1m"],

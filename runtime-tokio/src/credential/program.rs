@@ -15,14 +15,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
-use crate::http::redact::one_line;
-
 /// Longest output.
 const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
-/// What is kept of the error output; the rest is read and dropped.
-const COMPLAINT_BYTES_MAX: u64 = 4 * 1024;
-/// What is shown of it.
-const COMPLAINT_CHARS_MAX: usize = 200;
 
 /// Why a program gave no credential. The texts never hold its output.
 #[derive(Debug, thiserror::Error)]
@@ -62,15 +56,18 @@ pub(super) enum ProgramError {
         /// How long it was given.
         limit: Duration,
     },
-    /// It ended with an error.
-    #[error("{path} failed ({status}): {complaint}")]
+    /// It ended with an error. What it complains of may hold the credential, as with `set -x`.
+    #[error(
+        "{path} failed ({status}); {complaint_bytes} bytes on its standard error are not shown, as they may \
+         hold the credential: run it by hand to read them"
+    )]
     Failed {
         /// The program.
         path: String,
         /// How it ended.
         status: ExitStatus,
-        /// The first line of its error output.
-        complaint: String,
+        /// How much it wrote to its standard error.
+        complaint_bytes: u64,
     },
     /// It printed more than a credential.
     #[error("{0} printed more than {OUTPUT_BYTES_MAX} bytes")]
@@ -102,7 +99,7 @@ pub(super) async fn run(path: &str, limit: Duration) -> Result<Secret, ProgramEr
             path: name(),
             limit,
         })?;
-    let (output, complaint, status) = ended.map_err(|source| {
+    let (output, complaint_bytes, status) = ended.map_err(|source| {
         if source.kind() == io::ErrorKind::FileTooLarge {
             ProgramError::TooLong(name())
         } else {
@@ -116,7 +113,7 @@ pub(super) async fn run(path: &str, limit: Duration) -> Result<Secret, ProgramEr
         return Err(ProgramError::Failed {
             path: name(),
             status,
-            complaint: first_line(&complaint),
+            complaint_bytes,
         });
     }
     let mut text = String::from_utf8(output).map_err(|_| ProgramError::NoText(name()))?;
@@ -124,12 +121,6 @@ pub(super) async fn run(path: &str, limit: Duration) -> Result<Secret, ProgramEr
         text.pop();
     }
     Ok(Secret::new(text))
-}
-
-fn first_line(complaint: &[u8]) -> String {
-    let text = String::from_utf8_lossy(complaint);
-    let line = text.lines().find(|line| !line.trim().is_empty());
-    one_line(line.unwrap_or_default(), COMPLAINT_CHARS_MAX)
 }
 
 /// A program and its group; killed when dropped before the program was waited for.
@@ -158,9 +149,9 @@ impl Group {
         Ok(Self { child, leader })
     }
 
-    /// Output, complaint and status; [`io::ErrorKind::FileTooLarge`] at once when the output is too
+    /// Output, length of the complaint, and status; [`io::ErrorKind::FileTooLarge`] at once when the output is too
     /// long, whatever the program does then.
-    async fn read_to_end(&mut self) -> io::Result<(Vec<u8>, Vec<u8>, ExitStatus)> {
+    async fn read_to_end(&mut self) -> io::Result<(Vec<u8>, u64, ExitStatus)> {
         let stdout = self.child.stdout.take();
         let stderr = self.child.stderr.take();
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
@@ -194,15 +185,9 @@ async fn read_output(pipe: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
     Ok(output)
 }
 
-/// The beginning is kept; the rest is read too, or the program would wait for us.
-async fn read_complaint(mut pipe: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
-    let mut kept = Vec::new();
-    (&mut pipe)
-        .take(COMPLAINT_BYTES_MAX)
-        .read_to_end(&mut kept)
-        .await?;
-    tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
-    Ok(kept)
+/// It is read and dropped, or the program would wait for us.
+async fn read_complaint(mut pipe: impl AsyncRead + Unpin) -> io::Result<u64> {
+    tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await
 }
 
 #[cfg(test)]
@@ -225,15 +210,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn failure_names_the_status_and_one_line_of_complaint() {
+    async fn failure_names_the_status_and_shows_nothing_of_what_was_written() {
         check(
-            "echo user:secret; echo first >&2; echo second >&2; exit 3",
-            Err("failed (exit status: 3): first"),
+            "echo user:secret; echo secret >&2; exit 3",
+            Err("failed (exit status: 3); 7 bytes on its standard error are not shown"),
         )
         .await;
         check(
             "i=0; while [ $i -lt 2000 ]; do printf 0123456789 >&2; i=$((i+1)); done; exit 1",
-            Err("(exit status: 1): 0123456789"),
+            Err("(exit status: 1); 20000 bytes"),
         )
         .await;
     }

@@ -135,7 +135,13 @@ impl Exchange {
             match sending.send(&mut lease).await {
                 Ok(response) => {
                     self.stage = Stage::Body;
-                    let whole = read_whole(response, self.request.body_bytes_max).await?;
+                    let mut whole = read_whole(response, self.request.body_bytes_max).await?;
+                    if let Some(proxy) = proxy
+                        && whole.status >= 400
+                        && proxy.is_repeated_in(&whole.body)
+                    {
+                        whole.body = b"not shown, since it repeats the proxy's password".to_vec();
+                    }
                     lease.give_back().await;
                     pools.trim_idle();
                     return Ok(whole);

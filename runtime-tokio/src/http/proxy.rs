@@ -110,6 +110,24 @@ impl Proxy {
     }
 }
 
+impl Proxy {
+    /// True when `body` holds what the proxy was shown: it may quote the request that it refuses.
+    pub(super) fn is_repeated_in(&self, body: &[u8]) -> bool {
+        let header = self
+            .authorization
+            .as_ref()
+            .and_then(|value| value.to_str().ok());
+        let Some(encoded) = header.and_then(|text| text.strip_prefix("Basic ")) else {
+            return false;
+        };
+        let pair = base64::decode(encoded).unwrap_or_default();
+        let password = pair.splitn(2, |byte| *byte == b':').nth(1);
+        let holds =
+            |part: &[u8]| !part.is_empty() && body.windows(part.len()).any(|window| window == part);
+        holds(encoded.trim_end_matches('=').as_bytes()) || password.is_some_and(holds)
+    }
+}
+
 /// As it may be shown: without its user.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

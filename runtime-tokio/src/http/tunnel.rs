@@ -2,16 +2,14 @@
 
 use std::io;
 
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::proxy::Proxy;
-use super::redact::one_line;
 use super::target::Target;
 
 /// Longest head of the proxy's answer.
 const HEAD_BYTES_MAX: usize = 8 << 10;
-/// What is shown of its status line.
-const STATUS_CHARS_MAX: usize = 80;
 
 /// Why there is no tunnel.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +27,7 @@ pub(super) enum TunnelError {
     Refused {
         /// Host and port that were asked for.
         address: String,
-        /// Its status line.
+        /// Its status, in the words of HTTP: its own may repeat what it was shown.
         status: String,
         /// What can be done.
         advice: &'static str,
@@ -59,17 +57,14 @@ pub(super) async fn open_tunnel(
     let status_line = head
         .as_deref()
         .and_then(|head| std::str::from_utf8(head).ok()?.lines().next());
-    let Some((line, status)) = status_line.and_then(|line| Some((line, status_of(line)?))) else {
+    let Some(status) = status_line.and_then(status_of) else {
         return Err(TunnelError::Malformed { address });
     };
     match status {
         200..=299 => Ok(()),
         _ => Err(TunnelError::Refused {
             address,
-            status: one_line(
-                line.split_once(' ').map_or(line, |(_, rest)| rest),
-                STATUS_CHARS_MAX,
-            ),
+            status: shown_status(status),
             advice: match status {
                 407 => "check user and password in HTTPS_PROXY",
                 403 => "let the proxy allow this host, or name it in NO_PROXY",
@@ -117,4 +112,12 @@ fn status_of(line: &str) -> Option<u16> {
     let rest = line.strip_prefix("HTTP/1.")?;
     let (_version, rest) = rest.split_once(' ')?;
     rest.get(..3)?.parse().ok()
+}
+
+fn shown_status(status: u16) -> String {
+    let known = StatusCode::from_u16(status).ok();
+    match known.and_then(|known| known.canonical_reason()) {
+        Some(reason) => format!("{status} {reason}"),
+        None => status.to_string(),
+    }
 }

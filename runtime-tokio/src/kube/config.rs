@@ -68,9 +68,21 @@ async fn load(path: Option<&Path>) -> Result<Config, ClusterError> {
     };
     match read.map_err(failed)? {
         Some(kubeconfig) => {
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            let mut clusters = kubeconfig.clusters.iter();
+            let names_proxy = clusters.any(|named| {
+                let cluster = named.cluster.as_ref();
+                cluster.is_some_and(|cluster| cluster.proxy_url.is_some())
+            });
+            let options = KubeConfigOptions::default();
+            let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
                 .await
-                .map_err(failed)
+                .map_err(failed)?;
+            if !names_proxy {
+                // The library takes `HTTPS_PROXY` for every API server, also on loopback and over http, and
+                // then cannot use it. That variable is for registries.
+                config.proxy_url = None;
+            }
+            Ok(config)
         }
         None => Config::incluster().map_err(ClusterError::InCluster),
     }

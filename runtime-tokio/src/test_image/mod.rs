@@ -18,12 +18,16 @@ use tokio::sync::mpsc;
 use crate::args::{RegistryVariables, TestSettings};
 use crate::clock::Clock;
 use crate::credential::CredentialReader;
+use crate::http::redact::one_line;
 use crate::http::{HttpClient, install_tls_provider, system_roots};
 use crate::kube::ClusterClient;
 use crate::registries::read_required_registries;
 use crate::settings::{http_settings, registry_settings};
 use crate::spawn::{Answer, Operations, install_panic_hook};
 use crate::telemetry::{Field, Log, Narrator, Relay};
+
+/// Most of a library's words that are shown.
+const REASON_CHARS_MAX: usize = 500;
 
 /// Looks the image up and reports; the exit status says whether that could be done.
 ///
@@ -165,7 +169,8 @@ async fn cluster(settings: &TestSettings, log: &Log) -> Option<ClusterClient> {
     match ClusterClient::connect(kubeconfig.map(Path::new)).await {
         Ok(cluster) => Some(cluster),
         Err(error) => {
-            let message = format!("no Kubernetes client, so no Secret can be read: {error}");
+            let reason = one_line(&error.to_string(), REASON_CHARS_MAX);
+            let message = format!("no Kubernetes client, so no Secret can be read: {reason}");
             log.warn(&message, &[]);
             None
         }

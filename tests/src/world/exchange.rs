@@ -14,6 +14,8 @@ use image_updater_fixtures::registry::registry_at;
 use image_updater_fixtures::{Request, Response};
 use serde_json::Value;
 
+use crate::echo::{echo, is_showing};
+
 use super::{
     API_LATENCY, ApiFault, Flight, REGISTRY_LATENCY, RegistryFault, Work, World, now_at, record,
 };
@@ -38,9 +40,10 @@ impl World {
                     Some(RegistryFault::Silent) => (None, false),
                     Some(RegistryFault::Mute) => (None, true),
                     Some(RegistryFault::Slow(latency)) => (Some(*latency), false),
-                    Some(RegistryFault::Status(..) | RegistryFault::Body(_)) | None => {
-                        (Some(REGISTRY_LATENCY), false)
-                    }
+                    Some(
+                        RegistryFault::Status(..) | RegistryFault::Body(_) | RegistryFault::Echo(_),
+                    )
+                    | None => (Some(REGISTRY_LATENCY), false),
                 };
                 let work = Work::Http(Box::new(request));
                 self.fly(op, work, latency, None, is_mute);
@@ -172,7 +175,14 @@ impl World {
                 headers: Vec::new(),
                 body: body.clone(),
             },
-            Some(RegistryFault::Silent | RegistryFault::Mute | RegistryFault::Slow(_)) | None => {
+            Some(RegistryFault::Echo(status)) if is_showing(&asked) => echo(*status, &asked),
+            Some(
+                RegistryFault::Silent
+                | RegistryFault::Mute
+                | RegistryFault::Slow(_)
+                | RegistryFault::Echo(_),
+            )
+            | None => {
                 let registries = self.registries.values_mut();
                 let Some(registry) = registry_at(registries, &asked.host) else {
                     return failed(TransportKind::Dns, "no such host");

@@ -52,6 +52,8 @@ pub enum RegistryFault {
     Mute,
     /// It takes this long.
     Slow(Duration),
+    /// It refuses everything that it is shown a secret with, and repeats the whole request.
+    Echo(u16),
 }
 
 /// What is wrong with one patch, or one read.
@@ -283,6 +285,7 @@ impl World {
 
     /// Hands one input over and drains what follows.
     pub fn tell(&mut self, input: Input) {
+        self.note(&input);
         self.core.handle_input(self.clock(), input);
         self.drain();
     }

@@ -22,6 +22,7 @@
 //! | S23 | `schedule::intervals_count_from_the_start_or_from_the_end` |
 //! | S24 | `core/src/schedule/tests/defects.rs` |
 
+mod deadlines;
 mod decisions;
 mod discovery;
 mod life;
