@@ -112,7 +112,7 @@ fn serve(
         response.body.len()
     );
     for (name, value) in &response.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     let mut stream = stream;
     stream.write_all(head.as_bytes())?;
