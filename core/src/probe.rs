@@ -268,6 +268,13 @@ impl Probe {
                 | RegistryOutcome::RequestFinished { .. }
                 | RegistryOutcome::Retried { .. }
                 | RegistryOutcome::Observed(_)
+                | RegistryOutcome::RetryRefused { .. }
+                | RegistryOutcome::PaceChanged { .. }
+                | RegistryOutcome::SlotsChanged { .. }
+                | RegistryOutcome::QuotaCounted { .. }
+                | RegistryOutcome::QuotaLow { .. }
+                | RegistryOutcome::PortsExhausted { .. }
+                | RegistryOutcome::PortsRecovered
                 | RegistryOutcome::Throttled { .. }
                 | RegistryOutcome::Stalled { .. }
                 | RegistryOutcome::Reopened { .. }

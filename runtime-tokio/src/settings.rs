@@ -66,6 +66,7 @@ pub fn resolve(
     core.runtime_platform = runtime_platform();
     core.dry_run = settings.is_dry_run;
     core.patch.attempts_max = write_retries_max.saturating_add(1);
+    core.fails_on_port_exhaustion = variables.fails_on_port_exhaustion;
     core.run_deadline = settings.application_deadline;
     core.shutdown_grace = settings.shutdown_timeout;
     let config = match Config::new(core) {
@@ -143,6 +144,8 @@ pub(crate) fn registry_settings(
             base: variables.token_backoff_base,
             sleep_max: variables.token_backoff_max,
         },
+        port_exhaustion_window: variables.port_exhaustion_window,
+        port_exhaustion_threshold: variables.port_exhaustion_threshold,
         ..RegistrySettings::default()
     }
 }

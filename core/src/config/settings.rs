@@ -36,6 +36,8 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// Applications held at once; those that come later are refused, loudly.
     pub applications_max: usize,
+    /// `HEALTH_FAIL_ON_PORT_EXHAUSTION`: a probe fails while local ports are exhausted (`registry.md` 10.3).
+    pub fails_on_port_exhaustion: bool,
     /// Events kept for an observer that does not come; the oldest go first.
     pub events_max: usize,
 }
@@ -54,6 +56,7 @@ impl Settings {
             run_deadline: Duration::from_mins(10),
             shutdown_grace: Duration::from_secs(25),
             applications_max: 100_000,
+            fails_on_port_exhaustion: true,
             events_max: 1 << 20,
         }
     }
@@ -72,6 +75,7 @@ pub struct Config {
     pub(crate) run_deadline: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) applications_max: usize,
+    pub(crate) fails_on_port_exhaustion: bool,
     pub(crate) events_max: usize,
 }
 
@@ -143,6 +147,7 @@ impl Config {
             run_deadline: settings.run_deadline,
             shutdown_grace: settings.shutdown_grace,
             applications_max: settings.applications_max,
+            fails_on_port_exhaustion: settings.fails_on_port_exhaustion,
             events_max: settings.events_max,
         })
     }

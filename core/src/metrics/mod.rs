@@ -186,13 +186,24 @@ impl Metrics {
             RegistryOutcome::Retried { endpoint, op, .. } => {
                 self.registries.of(endpoint).on_retried(op);
             }
-            RegistryOutcome::Throttled { endpoint, until } => {
-                self.registries.of(endpoint).throttled_until = Some(wall_of(now, *until));
+            RegistryOutcome::Throttled {
+                endpoint, until, ..
+            } => {
+                // Of several accounts that wait the last counts.
+                let series = self.registries.of(endpoint);
+                series.throttled_until = series.throttled_until.max(Some(wall_of(now, *until)));
             }
             RegistryOutcome::Observed(observation) => self.on_observed(observation),
             RegistryOutcome::ListingFinished { .. }
             | RegistryOutcome::FactsFinished { .. }
             | RegistryOutcome::CredentialFailed { .. }
+            | RegistryOutcome::RetryRefused { .. }
+            | RegistryOutcome::PaceChanged { .. }
+            | RegistryOutcome::SlotsChanged { .. }
+            | RegistryOutcome::QuotaCounted { .. }
+            | RegistryOutcome::QuotaLow { .. }
+            | RegistryOutcome::PortsExhausted { .. }
+            | RegistryOutcome::PortsRecovered
             | RegistryOutcome::Stalled { .. }
             | RegistryOutcome::Reopened { .. }
             | RegistryOutcome::CircuitChanged { .. } => {}

@@ -6,17 +6,14 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::endpoint::EndpointId;
 use super::exchange::{Work, overdue_refusal};
 use super::job::{JobId, Phase, Task};
 use super::observation::Observation;
 use super::outcome::{LookupFailure, LookupFailureKind as Kind, RegistryOutcome};
-use super::reply::{Refusal, judge_status};
+use super::reply::Refusal;
 use super::repository::RepositoryId;
 use super::timers::Timer;
 use super::{Registry, backoff};
-use crate::http::HttpOutcome;
-use crate::time::Time;
 
 impl Registry {
     /// Another attempt after a sleep, or the end (`registry.md` 6.2).
@@ -34,16 +31,28 @@ impl Registry {
         let sleep = backoff.sleep_after(job.n_failed, seed, subject.as_bytes());
         job.n_failed += 1;
         let n_failed = job.n_failed;
-        if refusal.kind == Kind::Throttled {
-            self.throttle(endpoint, now.after(refusal.retry_after.unwrap_or(sleep)));
+        if refusal.kind == Kind::Throttled && refusal.retry_after.is_none() {
+            let account = self.account_shown(id);
+            self.throttle(endpoint, account, now.after(sleep));
         }
-        let throttle_end = self.endpoints[endpoint].throttle_end(now);
+        let throttle_end = self.endpoints[endpoint].throttle_end(now, self.account_id(id));
         let window_max = now.after(self.settings.throttle_wait_max);
         let is_window_long = throttle_end.is_some_and(|until| until > window_max);
         let is_given_up = self
             .token_deadline(id)
             .is_some_and(|deadline| deadline <= now.after(sleep));
         if !refusal.is_retryable || n_failed >= attempts_max || is_window_long || is_given_up {
+            self.fail(id, refusal);
+            return;
+        }
+        let state = &mut self.endpoints[endpoint];
+        let api_url = Arc::clone(&state.api_url);
+        if !state.retries.take(now) {
+            // An outage of the registry must not become a storm of ours (S5).
+            self.observe(RegistryOutcome::RetryRefused {
+                endpoint: api_url,
+                kind: refusal.kind,
+            });
             self.fail(id, refusal);
             return;
         }
@@ -63,7 +72,6 @@ impl Registry {
         job.has_fresh_token = false;
         job.hop = None;
         job.phase = Phase::Backoff;
-        let api_url = Arc::clone(&self.endpoints[endpoint].api_url);
         let op = self.request_kind(id);
         self.observe(RegistryOutcome::Retried {
             endpoint: api_url,
@@ -81,36 +89,6 @@ impl Registry {
     pub(super) fn on_attempt_overdue(&mut self, id: JobId, was_sent: bool) {
         self.observe_at(id, |endpoint| Observation::Overdue { endpoint, was_sent });
         self.retry(id, &overdue_refusal());
-    }
-
-    /// Nobody waits for this answer any more, but a registry that asks to be left alone means everybody.
-    pub(super) fn on_late_answer(&mut self, id: EndpointId, outcome: &HttpOutcome) {
-        if let HttpOutcome::Response(response) = outcome
-            && let Some(wait) = judge_status(response).retry_after
-        {
-            self.throttle(id, self.now.mono.after(wait));
-        }
-    }
-
-    /// Leaves an endpoint alone until then, whatever the repository (S3).
-    fn throttle(&mut self, id: EndpointId, until: Time) {
-        let now = self.now.mono;
-        let endpoint = &mut self.endpoints[id];
-        if endpoint.throttled_until.is_some_and(|known| known >= until) || until <= now {
-            return;
-        }
-        endpoint.throttled_until = Some(until);
-        let api_url = Arc::clone(&endpoint.api_url);
-        self.timers.arm(Timer::Endpoint(id), until);
-        self.outcomes.push_back(RegistryOutcome::Throttled {
-            endpoint: api_url,
-            until,
-        });
-        let window = until.since(now);
-        if window > self.settings.throttle_wait_max {
-            // The one that was told so is still marked as in flight; its own attempt decides.
-            self.fail_waiting(id, &throttled_refusal(window));
-        }
     }
 
     /// Ends a lookup without a result; those who waited are told why.

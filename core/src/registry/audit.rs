@@ -26,6 +26,11 @@ impl Registry {
                 + self.endpoints.iter().count() * size_of::<Endpoint>()
                 + bytes::tree::<JobId, Job>(self.jobs.len())
                 + bytes::tree::<OpId, Operation>(self.ops.len())
+                + self
+                    .endpoints
+                    .iter()
+                    .map(|(_, endpoint)| endpoint.line.footprint())
+                    .sum::<usize>()
                 + self.timers.footprint()
                 + self.tokens.footprint()
                 + self.breaker.footprint()
@@ -35,7 +40,10 @@ impl Registry {
 
     /// Room of the queues, which stays when they are empty.
     pub fn queue_bytes(&self) -> usize {
-        bytes::queue(&self.outcomes) + bytes::queue(&self.cancels) + bytes::queue(&self.reads)
+        bytes::queue(&self.outcomes)
+            + bytes::queue(&self.cancels)
+            + bytes::queue(&self.reads)
+            + self.ports.footprint()
     }
 
     /// Counts everything anew and names the first counter that is wrong (S16).
@@ -57,7 +65,7 @@ impl Registry {
                 .count();
             let n_tokens = self.tokens.iter().filter(|one| one.lane == id).count();
             let pairs = [
-                ("in flight", endpoint.n_in_flight, n_ops),
+                ("in flight", endpoint.slots.n_taken(), n_ops),
                 ("stalled", endpoint.n_stalled, n_stalled),
                 ("repositories", endpoint.n_repositories, n_repositories),
                 ("tokens", endpoint.n_tokens, n_tokens),
@@ -70,8 +78,13 @@ impl Registry {
                     ));
                 }
             }
-            if endpoint.n_in_flight > self.settings.in_flight_max {
+            if endpoint.slots.n_taken() > self.settings.in_flight_max {
                 return Err(format!("{}: over the cap", endpoint.api_url));
+            }
+            let (n_queued, found) = (endpoint.line.n_queued(), endpoint.line.recount());
+            if n_queued != found {
+                let api_url = &endpoint.api_url;
+                return Err(format!("{api_url}: in line: {n_queued}, not {found}"));
             }
         }
         let is_login = |attempt: &Attempt| attempt.is_login;

@@ -113,7 +113,7 @@ impl Registry {
     /// fetched in vain, is final (D-11, D-27). Only the endpoint itself may say where its tokens come
     /// from: whoever a redirect leads to could name a realm of its own, and would be sent the password.
     pub(super) fn on_challenged(&mut self, id: JobId, response: &HttpResponse) {
-        let refusal = judge_status(response);
+        let refusal = judge_status(response, self.now.wall);
         if !self.is_at_own_origin(id) {
             let detail = format!("{} at another server it led to", refusal.detail).into();
             self.deny(id, &Refusal { detail, ..refusal });

@@ -10,7 +10,9 @@ use core::time::Duration;
 
 use super::authorize::Authorization;
 use super::breaker::{CircuitKey, Verdict};
+use super::budget::account::AccountId;
 use super::challenge::Challenge;
+use super::endpoint::EndpointId;
 use super::job::{Job, JobId, Phase, Shown, Task, TokenTask};
 use super::login::Login;
 use super::observation::{Observation, SharedKind};
@@ -121,10 +123,11 @@ impl Registry {
         let source = self.repositories[&repository].key.source.as_ref();
         self.breaker.retain(&circuit, source, is_successor, now);
         let lane = self.endpoints.token_host(endpoint, realm);
-        self.endpoints[lane].n_tokens += 1;
+        let account = self.retain_lane(repository, lane);
         self.tokens.insert(TokenEntry {
             key,
             lane,
+            account,
             circuit,
             asker: login.cloned(),
             kept: None,
@@ -153,8 +156,7 @@ impl Registry {
             self.abandon(job);
         }
         self.breaker.release(&entry.circuit, self.now.mono);
-        self.endpoints[entry.lane].n_tokens -= 1;
-        self.forget_endpoint_if_unused(entry.lane);
+        self.release_lane(entry.lane, entry.account);
         // Lookups of a repository that uses another token now ask for that.
         self.wake_token_waiters(entry.waiters, false);
     }
@@ -178,6 +180,7 @@ impl Registry {
             realm: entry.key.issuer.realm.clone(),
             service: entry.key.issuer.service.clone(),
             lane: entry.lane,
+            account: entry.account,
             deadline: None,
             is_refresh: false,
         };
@@ -197,15 +200,33 @@ impl Registry {
         let Some(entry) = self.tokens.find_mut(used) else {
             return;
         };
-        let before = entry.lane;
-        if entry.job.is_some() || !self.endpoints[before].is_retired {
+        let before = (entry.lane, entry.account);
+        if entry.job.is_some() || !self.endpoints[before.0].is_retired {
             return;
         }
         let lane = self.endpoints.token_host(endpoint, &entry.key.issuer.realm);
-        entry.lane = lane;
-        self.endpoints[lane].n_tokens += 1;
-        self.endpoints[before].n_tokens -= 1;
-        self.forget_endpoint_if_unused(before);
+        let account = self.retain_lane(repository, lane);
+        if let Some(entry) = self.tokens.find_mut(used) {
+            (entry.lane, entry.account) = (lane, account);
+        }
+        self.release_lane(before.0, before.1);
+    }
+
+    /// Counts a token that is asked for at a token server, with the credential of this repository.
+    fn retain_lane(&mut self, repository: RepositoryId, lane: EndpointId) -> AccountId {
+        let source = self.repositories[&repository].key.source.as_ref();
+        let endpoint = &mut self.endpoints[lane];
+        endpoint.n_tokens += 1;
+        let account = endpoint.line.retain(source);
+        self.arm_endpoint(lane);
+        account
+    }
+
+    fn release_lane(&mut self, lane: EndpointId, account: AccountId) {
+        let endpoint = &mut self.endpoints[lane];
+        endpoint.n_tokens -= 1;
+        endpoint.line.release(account, None);
+        self.forget_endpoint_if_unused(lane);
     }
 
     /// The refresh token to ask with: the login's own, or one that the server volunteered.

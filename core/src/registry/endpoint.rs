@@ -1,14 +1,17 @@
 //! One registry: its settings, and what is shared by all of its requests.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::sync::Arc;
 use core::fmt;
 
 use super::budget::RateBudget;
+use super::budget::account::AccountId;
+use super::budget::line::Line;
+use super::budget::pace::Pace;
+use super::budget::retries::RetryBudget;
+use super::budget::slots::Slots;
 use super::challenge::Challenge;
-use super::job::JobId;
 use super::ping::PingState;
 use super::settings::EndpointSettings;
 use super::url;
@@ -53,22 +56,27 @@ pub struct Endpoint {
     /// Whether it is a registry.
     pub(super) ping: PingState,
     pub(super) budget: RateBudget,
-    pub(super) throttled_until: Option<Time>,
+    /// What was said to requests that showed nothing holds for everybody.
+    pub(super) pace: Pace,
+    pub(super) retries: RetryBudget,
     /// Requests handed out and not completed.
-    pub(super) n_in_flight: u32,
+    pub(super) slots: Slots,
     /// Of these, how many never ended although cancelled.
     pub(super) n_stalled: u32,
     pub(super) n_repositories: u32,
     /// Tokens that are asked for through it.
     pub(super) n_tokens: u32,
-    /// Lookups that have begun go first: their attempt's clock runs.
-    pub(super) begun: VecDeque<JobId>,
-    pub(super) fresh: VecDeque<JobId>,
+    /// Who waits to be sent.
+    pub(super) line: Line,
 }
 
 impl Endpoint {
     /// An endpoint of which nothing is known beside its settings, which are [plain](EndpointSettings::into_plain).
-    pub(super) fn new(settings: EndpointSettings, origin: EndpointOrigin) -> Self {
+    pub(super) fn new(
+        settings: EndpointSettings,
+        origin: EndpointOrigin,
+        in_flight_max: u32,
+    ) -> Self {
         Self {
             is_retired: false,
             epoch: 0,
@@ -80,13 +88,13 @@ impl Endpoint {
             challenge: None,
             ping: PingState::Unasked,
             budget: RateBudget::new(settings.rate_max),
-            throttled_until: None,
-            n_in_flight: 0,
+            pace: Pace::new(settings.rate_max),
+            retries: RetryBudget::new(),
+            slots: Slots::new(in_flight_max),
             n_stalled: 0,
             n_repositories: 0,
             n_tokens: 0,
-            begun: VecDeque::new(),
-            fresh: VecDeque::new(),
+            line: Line::new(settings.rate_max),
             settings,
             origin,
         }
@@ -106,6 +114,8 @@ impl Endpoint {
         };
         if old.rate_max != new.rate_max {
             self.budget.adapt(new.rate_max);
+            self.pace.adapt(new.rate_max);
+            self.line.adapt(new.rate_max);
         }
         let pool = new.to_pool_key();
         if pool != *self.pool {
@@ -156,13 +166,23 @@ impl Endpoint {
         self.n_stalled > 0
     }
 
-    /// The end of the throttle window, if `now` lies in one.
-    pub(super) fn throttle_end(&self, now: Time) -> Option<Time> {
-        self.throttled_until.filter(|until| *until > now)
+    /// Takes over what its server asked for by another entry with the same API URL.
+    pub(super) fn inherit(&mut self, known: &Self) {
+        let rate_max = self.settings.rate_max;
+        self.pace.inherit(&known.pace, rate_max);
+        self.line.inherit(&known.line);
     }
 
-    pub(super) fn n_queued(&self) -> usize {
-        self.begun.len() + self.fresh.len()
+    /// The end of the throttle window of an account, its own or everybody's, if `now` lies in one.
+    pub(super) fn throttle_end(&self, now: Time, account: AccountId) -> Option<Time> {
+        let own = self.line.account(account);
+        let own = own.and_then(|account| account.pace.window_end(now));
+        own.max(self.pace.window_end(now))
+    }
+
+    /// When the next request may be sent, whoever it is for.
+    pub(super) fn permit_at(&self, now: Time) -> Time {
+        self.budget.permit_at(now).max(self.pace.next_at(now))
     }
 }
 

@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use super::Registry;
 use super::breaker::Attempt;
+use super::budget::account::AccountId;
 use super::credentials::CredentialKey;
 use super::draft::Draft;
 use super::endpoint::EndpointId;
@@ -41,7 +42,9 @@ pub(super) struct Operation {
     told_as: Option<Arc<str>>,
     /// The login that a request shows or tries.
     pub(super) attempt: Option<Attempt>,
-    sent: Time,
+    /// Whom its answer concerns; `None` is everybody, since the request showed nothing.
+    pub(super) account: Option<AccountId>,
+    pub(super) sent: Time,
     phase: OpPhase,
 }
 
@@ -115,11 +118,12 @@ impl Registry {
             HttpOutcome::Failed(failure) => RequestEnd::Transport(failure.kind),
         };
         self.give_slot(&operation, end);
+        self.note_limits(&operation, &outcome);
         self.settle_attempt(&operation, &outcome);
         match operation.work {
             Work::Exchange(Some(id)) => self.on_answer(id, outcome),
-            Work::Exchange(None) => self.on_late_answer(operation.endpoint, &outcome),
-            Work::Credential(_) => {}
+            // Nobody waits for this answer any more.
+            Work::Exchange(None) | Work::Credential(_) => {}
         }
         self.forget_endpoint_if_unused(operation.endpoint);
         true
@@ -152,30 +156,22 @@ impl Registry {
     /// The job that is first in line, if the endpoint may send now.
     fn take_sendable(&mut self, id: EndpointId) -> Option<JobId> {
         let now = self.now.mono;
-        let in_flight_max = self.settings.in_flight_max;
+        let cap_shared = self.cap_shared();
         let endpoint = self.endpoints.find_mut(id)?;
-        if endpoint.is_closed() || endpoint.n_in_flight >= in_flight_max {
-            return None;
+        let can_send = !endpoint.is_closed()
+            && endpoint.slots.can_take(cap_shared)
+            && endpoint.permit_at(now) <= now;
+        let jobs = &self.jobs;
+        let is_waiting = |job| jobs.get(&job).is_some_and(|job| job.phase == Phase::Queued);
+        let job = if can_send {
+            endpoint.line.take(now, is_waiting)
+        } else {
+            None
+        };
+        if job.is_none() {
+            self.arm_endpoint(id);
         }
-        while let Some(job) = endpoint.begun.front().or(endpoint.fresh.front()).copied() {
-            let is_waiting = self
-                .jobs
-                .get(&job)
-                .is_some_and(|job| job.phase == Phase::Queued);
-            let permit = endpoint.budget.permit_at(now);
-            let wait = endpoint.throttle_end(now).max(Some(permit));
-            if is_waiting && let Some(until) = wait.filter(|until| *until > now) {
-                self.timers.arm(Timer::Endpoint(id), until);
-                return None;
-            }
-            if endpoint.begun.pop_front().is_none() {
-                endpoint.fresh.pop_front();
-            }
-            if is_waiting {
-                return Some(job);
-            }
-        }
-        None
+        job
     }
 
     /// Takes slot and permit, starts the attempt's clock, and hands the request out.
@@ -189,18 +185,15 @@ impl Registry {
         }
         job.phase = Phase::InFlight(op);
         let timeout = deadline.since(now);
-        let in_flight_max = self.settings.in_flight_max;
+        let account = self.account_id(id);
+        self.take_permit(endpoint, account);
+        let account = self.account_shown(id);
         let state = &mut self.endpoints[endpoint];
-        state.budget.take(now);
-        state.n_in_flight += 1;
-        assert!(
-            state.n_in_flight <= in_flight_max,
-            "a slot is taken only when one is free"
-        );
+        state.slots.take();
         let pool = Arc::clone(&state.pool);
         let overdue = now.after(timeout + DEADLINE_MARGIN);
         let (kind, told_as) = (self.request_kind(id), self.told_as(id));
-        self.start_op(op, endpoint, Work::Exchange(Some(id)), overdue);
+        self.start_op(op, endpoint, Work::Exchange(Some(id)), account, overdue);
         if let Some(operation) = self.ops.get_mut(&op) {
             operation.kind = Some(kind.clone());
             operation.told_as = Some(Arc::clone(&told_as));
@@ -223,7 +216,7 @@ impl Registry {
 
     fn send_credential(&mut self, op: OpId, key: CredentialKey) -> Effect {
         let overdue = self.now.mono.after(self.settings.credential_timeout);
-        self.start_op(op, key.0, Work::Credential(key.1.clone()), overdue);
+        self.start_op(op, key.0, Work::Credential(key.1.clone()), None, overdue);
         Effect::ReadCredential(op, key.1)
     }
 
@@ -235,7 +228,14 @@ impl Registry {
         })
     }
 
-    fn start_op(&mut self, op: OpId, endpoint: EndpointId, work: Work, overdue: Time) {
+    fn start_op(
+        &mut self,
+        op: OpId,
+        endpoint: EndpointId,
+        work: Work,
+        account: Option<AccountId>,
+        overdue: Time,
+    ) {
         self.timers.arm(Timer::Op(op), overdue);
         let operation = Operation {
             endpoint,
@@ -243,6 +243,7 @@ impl Registry {
             kind: None,
             told_as: None,
             attempt: None,
+            account,
             sent: self.now.mono,
             phase: OpPhase::Running,
         };
@@ -259,8 +260,7 @@ impl Registry {
         let duration = self.now.mono.since(operation.sent);
         let id = operation.endpoint;
         let endpoint = &mut self.endpoints[id];
-        assert!(endpoint.n_in_flight > 0, "a slot is given back once");
-        endpoint.n_in_flight -= 1;
+        endpoint.slots.give();
         let api_url = Arc::clone(&endpoint.api_url);
         if operation.is_stalled() {
             endpoint.n_stalled -= 1;
@@ -327,16 +327,23 @@ impl Registry {
             self.outcomes
                 .push_back(RegistryOutcome::Stalled { endpoint: api_url });
         }
-        self.fail_waiting(id, &stalled_refusal());
+        self.fail_waiting(id, None, &stalled_refusal());
     }
 
-    /// Fails every lookup of an endpoint that has no request in flight.
-    pub(super) fn fail_waiting(&mut self, id: EndpointId, refusal: &Refusal) {
+    /// Fails every lookup of an endpoint, or of one account there, that has no request in flight.
+    pub(super) fn fail_waiting(
+        &mut self,
+        id: EndpointId,
+        account: Option<AccountId>,
+        refusal: &Refusal,
+    ) {
         let waiting: Vec<JobId> = self
             .jobs
             .iter()
             .filter(|(job, state)| {
-                !matches!(state.phase, Phase::InFlight(_)) && self.endpoint_id(**job) == id
+                !matches!(state.phase, Phase::InFlight(_))
+                    && self.endpoint_id(**job) == id
+                    && account.is_none_or(|account| account == self.account_id(**job))
             })
             .map(|(job, _)| *job)
             .collect();
@@ -345,9 +352,7 @@ impl Registry {
                 self.fail(job, refusal);
             }
         }
-        let endpoint = &mut self.endpoints[id];
-        endpoint.begun.clear();
-        endpoint.fresh.clear();
+        self.endpoints[id].line.clear(account);
     }
 
     fn attempt_timeout(&self, id: JobId) -> Duration {

@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use super::breaker::Verdict;
+use super::budget::account::AccountId;
 use super::digest::ManifestDigest;
 use super::endpoint::EndpointId;
 use super::facts::FactsKey;
@@ -139,6 +140,8 @@ pub(super) struct TokenTask {
     pub(super) service: Box<str>,
     /// Where it is asked for.
     pub(super) lane: EndpointId,
+    /// Whose limits hold there.
+    pub(super) account: AccountId,
     /// When it is given up, sleeps included (D-18); set with the first request.
     pub(super) deadline: Option<Time>,
     /// The request carries a refresh token.
@@ -153,12 +156,14 @@ impl fmt::Debug for TokenTask {
             service: _,
             token,
             lane,
+            account,
             deadline,
             is_refresh,
         } = self;
         f.debug_struct("TokenTask")
             .field("token", token)
             .field("lane", lane)
+            .field("account", account)
             .field("deadline", deadline)
             .field("is_refresh", is_refresh)
             .finish()

@@ -2,10 +2,11 @@
 //!
 //! Invariants: a repository is listed at most once per interval, for everybody (`design.md` 4.2);
 //! requests in flight per endpoint never exceed the cap, and a slot is freed by the completion of its
-//! request, not by a cancel (A9); nothing is sent to an endpoint inside its throttle window; a lookup
-//! waits in its own endpoint's queue, so a sick registry is alone with its illness (4.3); what no
+//! request, not by a cancel (A9); nothing is sent for an account, or to an endpoint, inside its throttle
+//! window; a lookup waits in its own endpoint's line, so a sick registry is alone with its illness (4.3); what no
 //! repository uses any more is forgotten (A11).
 
+mod admission;
 mod attempt;
 mod audit;
 mod authorize;
@@ -40,6 +41,7 @@ mod paging;
 mod pem;
 pub mod ping;
 pub mod platform;
+mod ports;
 mod progress;
 mod reload;
 pub mod reply;
@@ -48,6 +50,7 @@ mod revalidation;
 mod roll;
 pub mod settings;
 pub mod table;
+mod throttle;
 mod timers;
 pub mod token;
 mod tokens;
@@ -63,13 +66,14 @@ pub use endpoint::{Endpoint, EndpointError, EndpointId};
 pub use inspection::{FactsKind, TagFacts};
 pub use listing::Listing;
 pub use observation::{Observation, RequestKind, SharedKind, SharedLookups, TokenSubject};
-pub use outcome::{LookupFailure, LookupFailureKind, RegistryOutcome, RequestEnd, WaiterId};
+pub use outcome::{Held, LookupFailure, LookupFailureKind, RegistryOutcome, RequestEnd, WaiterId};
 pub use platform::PlatformKeySet;
 pub use reload::Reload;
 pub use repository::RepositoryId;
 pub use settings::{EndpointSettings, RegistrySettings};
 pub use table::{EndpointTable, ReloadCounts};
 
+use crate::health::PortExhaustion;
 use crate::id::OpId;
 use crate::keyed::Seed;
 use crate::time::{Now, Time};
@@ -115,6 +119,9 @@ pub struct Registry {
     listing_order: BTreeMap<u64, RepositoryId>,
     listing_clock: u64,
     listing_bytes: usize,
+    ports: PortExhaustion,
+    /// As it was told last.
+    are_ports_exhausted: bool,
     /// Why the last tag that there was no room for was not looked up.
     turned_away: Option<Box<LookupFailure>>,
     shared: SharedLookups,
@@ -161,6 +168,11 @@ impl Registry {
         Self {
             endpoints: EndpointTable::new(&settings),
             facts: FactsStore::new(settings.facts_max.max(1)),
+            ports: PortExhaustion::new(
+                settings.port_exhaustion_window,
+                settings.port_exhaustion_threshold,
+            ),
+            are_ports_exhausted: false,
             settings,
             seed,
             now: Now::default(),
@@ -291,6 +303,7 @@ impl Registry {
                 }
                 Timer::Job(id) => self.enqueue_begun(id),
                 Timer::Op(op) => self.on_overdue(op),
+                Timer::Ports => self.on_ports_due(),
             }
         }
     }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use super::budget::Quota;
 use super::circuit::CircuitState;
 use super::inspection::{FactsKind, TagFacts};
 use super::observation::{Observation, RequestKind};
@@ -166,10 +167,60 @@ pub enum RegistryOutcome {
     },
     /// Observation: something that is counted and not acted upon.
     Observed(Observation),
-    /// The endpoint is left alone until then.
+    /// Observation: a failed attempt would have been followed by another, but too many were already.
+    RetryRefused {
+        /// API URL of the endpoint.
+        endpoint: Arc<str>,
+        /// Why the attempt failed.
+        kind: LookupFailureKind,
+    },
+    /// Observation: an endpoint's rate was lowered, or is the full one again.
+    PaceChanged {
+        /// API URL of the endpoint.
+        endpoint: Arc<str>,
+        /// For whom.
+        held: Held,
+        /// Requests per 1000 s; `None` is the full rate.
+        rate: Option<u64>,
+    },
+    /// Observation: an endpoint may have this many requests in flight from now on.
+    SlotsChanged {
+        /// API URL of the endpoint.
+        endpoint: Arc<str>,
+        /// How many.
+        cap: u32,
+    },
+    /// Observation: the registry counts the pulls of an account, and said how many are left.
+    QuotaCounted {
+        /// API URL of the endpoint.
+        endpoint: Arc<str>,
+        /// Where the account's credential comes from; `None` is nobody.
+        source: Option<CredentialSource>,
+        /// What is left.
+        quota: Quota,
+    },
+    /// At most a tenth of an account's pulls are left.
+    QuotaLow {
+        /// API URL of the endpoint.
+        endpoint: Arc<str>,
+        /// Where the account's credential comes from; `None` is nobody.
+        source: Option<CredentialSource>,
+        /// What is left.
+        quota: Quota,
+    },
+    /// Connections failed for want of a local port, as often as the threshold says (`registry.md` 10).
+    PortsExhausted {
+        /// How often within the window.
+        failures: usize,
+    },
+    /// They have aged out.
+    PortsRecovered,
+    /// Somebody is left alone until then.
     Throttled {
         /// API URL of the endpoint.
         endpoint: Arc<str>,
+        /// Whose lookups wait.
+        held: Held,
         /// The end of the window.
         until: Time,
     },
@@ -192,6 +243,15 @@ pub enum RegistryOutcome {
         /// The state from now on.
         state: CircuitState,
     },
+}
+
+/// Whom a limit of a registry concerns.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Held {
+    /// All requests to it: it said so to one that showed nothing, and counts by address.
+    Everybody,
+    /// Those with the credential from this source, or with an anonymous token.
+    Account(Option<CredentialSource>),
 }
 
 /// How a request ended, for metrics.

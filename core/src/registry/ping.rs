@@ -129,15 +129,15 @@ impl Registry {
             }
         };
         let refusal = task.pinged_for.take()?;
-        self.on_ping(id, &refusal, response);
+        self.on_ping(id, &refusal, &response);
         None
     }
 
-    fn on_ping(&mut self, id: JobId, refusal: &Refusal, response: HttpResponse) {
+    fn on_ping(&mut self, id: JobId, refusal: &Refusal, response: &HttpResponse) {
         let endpoint = self.endpoint_id(id);
         let until = self.now.mono.after(self.settings.interval);
         let is_own = self.is_at_own_origin(id);
-        match judge_ping(&self.asked_url(id), &response) {
+        match judge_ping(&self.asked_url(id), response) {
             Ok(challenges) => {
                 self.endpoints[endpoint].ping = PingState::Answered;
                 let job = &self.jobs[&id];
@@ -154,12 +154,9 @@ impl Registry {
                     Ok(_) | Err(_) => self.fail(id, refusal),
                 }
             }
-            Err(_) if judge_status(&response).is_retryable => {
+            Err(_) if judge_status(response, self.now.wall).is_retryable => {
                 // Sick, or short of breath: that says nothing about what it is.
-                self.on_late_answer(endpoint, &HttpOutcome::Response(response));
-                if self.jobs.contains_key(&id) {
-                    self.fail(id, refusal);
-                }
+                self.fail(id, refusal);
             }
             Err(reason) => {
                 let failure = without_registry(refusal, &reason);

@@ -4,16 +4,12 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use super::attempt::throttled_refusal;
 use super::digest::ManifestDigest;
-use super::endpoint::EndpointId;
-use super::exchange::stalled_refusal;
 use super::facts::FactsKey;
 use super::inspection::{Inspection, InspectionStep, TagFacts};
 use super::job::{Hop, Job, JobId, Phase, Stage, Task};
 use super::observation::Observation;
 use super::outcome::{LookupFailure, LookupFailureKind as Kind, RegistryOutcome};
-use super::reload::retired_refusal;
 use super::reply::{Refusal, Reply, judge, judge_status};
 use super::{Registry, token, url};
 use crate::http::{HttpOutcome, HttpResponse, Method};
@@ -26,65 +22,6 @@ const HOPS_MAX: u8 = 10;
 impl Registry {
     pub(super) fn job_mut(&mut self, id: JobId) -> &mut Job {
         self.jobs.get_mut(&id).expect("the lookup is under way")
-    }
-
-    /// Lets a new lookup in: at the end of its endpoint's queue, or not at all.
-    pub(super) fn admit(&mut self, id: JobId) {
-        let endpoint = self.endpoint_id(id);
-        let queue_max = self.settings.queue_max;
-        let state = &mut self.endpoints[endpoint];
-        if state.n_queued() >= queue_max {
-            let detail = format!("{queue_max} lookups wait for it already");
-            self.fail(id, &Refusal::lasting(Kind::Overflow, detail));
-        } else if self.is_open(id, endpoint) {
-            self.endpoints[endpoint].fresh.push_back(id);
-            self.sendable.insert(endpoint);
-        }
-    }
-
-    /// Lets a lookup go on, ahead of those that have not begun.
-    pub(super) fn enqueue_begun(&mut self, id: JobId) {
-        if !self.jobs.contains_key(&id) {
-            return;
-        }
-        let endpoint = self.endpoint_id(id);
-        if self.is_open(id, endpoint) {
-            self.job_mut(id).phase = Phase::Queued;
-            self.endpoints[endpoint].begun.push_back(id);
-            self.sendable.insert(endpoint);
-        }
-    }
-
-    /// Fails the lookup when its endpoint is retired or closed, or throttled for longer than is waited for.
-    fn is_open(&mut self, id: JobId, endpoint: EndpointId) -> bool {
-        let now = self.now.mono;
-        let state = &self.endpoints[endpoint];
-        if state.is_retired {
-            self.fail(id, &retired_refusal());
-            return false;
-        }
-        if state.is_closed() {
-            self.fail(id, &stalled_refusal());
-            return false;
-        }
-        let window_max = now.after(self.settings.throttle_wait_max);
-        if let Some(until) = state.throttle_end(now).filter(|until| *until > window_max) {
-            self.fail(id, &throttled_refusal(until.since(now)));
-            return false;
-        }
-        true
-    }
-
-    /// A throttle window ended, or a permit is there.
-    pub(super) fn on_endpoint_due(&mut self, id: EndpointId) {
-        let now = self.now.mono;
-        if let Some(endpoint) = self.endpoints.find_mut(id) {
-            if endpoint.throttle_end(now).is_none() {
-                endpoint.throttled_until = None;
-            }
-            self.sendable.insert(id);
-            self.forget_endpoint_if_unused(id);
-        }
     }
 
     pub(super) fn on_answer(&mut self, id: JobId, outcome: HttpOutcome) {
@@ -102,7 +39,7 @@ impl Registry {
         if self.is_missing_list(id, &outcome)
             && let HttpOutcome::Response(response) = &outcome
         {
-            self.fail_or_ping(id, judge_status(response), &response.body);
+            self.fail_or_ping(id, judge_status(response, self.now.wall), &response.body);
             return;
         }
         let is_token = matches!(self.jobs[&id].task, Task::Token(_));
@@ -123,12 +60,12 @@ impl Registry {
             self.begin_stage(id, Stage::Tag);
             return;
         }
-        match judge(outcome) {
+        match judge(outcome, self.now.wall) {
             Reply::Found(response) => self.on_found(id, &response),
             Reply::Moved(place) => self.on_moved(id, &place),
             Reply::Unchanged(response) => self.on_unchanged(id, &response),
             Reply::Challenged(response) if is_token => {
-                self.on_refused(id, &judge_status(&response));
+                self.on_refused(id, &judge_status(&response, self.now.wall));
             }
             Reply::Challenged(response) => self.on_challenged(id, &response),
             Reply::Refused(refusal) => self.on_refused(id, &refusal),
@@ -386,15 +323,6 @@ impl Registry {
             self.deny(id, refusal);
         } else {
             self.retry(id, refusal);
-        }
-    }
-
-    /// The endpoint whose slots and permits a lookup needs: a token has its token server's.
-    pub(super) fn endpoint_id(&self, id: JobId) -> EndpointId {
-        let job = &self.jobs[&id];
-        match &job.task {
-            Task::Token(task) => task.lane,
-            Task::Listing(_) | Task::Facts(_) => self.repositories[&job.repository].key.endpoint,
         }
     }
 }

@@ -47,7 +47,7 @@ impl Registry {
         self.note_time(now);
         let replacement = self.endpoints.replace(endpoints);
         for id in &replacement.retired {
-            self.fail_waiting(*id, &retired_refusal());
+            self.fail_waiting(*id, None, &retired_refusal());
             self.forget_endpoint_if_unused(*id);
         }
         // Another rate may allow more, or less, than what a timer was set for.

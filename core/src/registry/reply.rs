@@ -10,12 +10,12 @@ use core::time::Duration;
 
 use serde_json::Value;
 
+use super::budget::Hint;
 use super::challenge;
 use super::outcome::LookupFailureKind;
 use crate::http::{HttpOutcome, HttpResponse, TransportKind};
+use crate::time::UnixTime;
 
-/// Longest `Retry-After` that is believed.
-const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 /// Longest piece of a server's words that is passed on to people.
 const WORDS_CHARS_MAX: usize = 300;
 
@@ -59,8 +59,8 @@ impl Refusal {
     }
 }
 
-/// Sorts an answer.
-pub fn judge(outcome: HttpOutcome) -> Reply {
+/// Sorts an answer that came at `wall`.
+pub fn judge(outcome: HttpOutcome, wall: UnixTime) -> Reply {
     let response = match outcome {
         HttpOutcome::Response(response) => response,
         HttpOutcome::Failed(failure) => {
@@ -78,16 +78,13 @@ pub fn judge(outcome: HttpOutcome) -> Reply {
         },
         304 => Reply::Unchanged(response),
         401 => Reply::Challenged(response),
-        _ => Reply::Refused(judge_status(&response)),
+        _ => Reply::Refused(judge_status(&response, wall)),
     }
 }
 
 /// What a status that is no success means; also for a 401 that is final.
-pub fn judge_status(response: &HttpResponse) -> Refusal {
-    let retry_after = response
-        .header("retry-after")
-        .and_then(|value| value.trim().parse().ok())
-        .map(|secs| Duration::from_secs(secs).min(RETRY_AFTER_MAX));
+pub fn judge_status(response: &HttpResponse, wall: UnixTime) -> Refusal {
+    let retry_after = Hint::read(response, wall).retry_after;
     let (kind, is_retryable) = match response.status {
         401 | 403 => (LookupFailureKind::Denied, false),
         404 | 410 => (LookupFailureKind::Missing, false),

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::budget::account::AccountId;
 use super::challenge::Challenge;
 use super::condition::Validator;
 use super::endpoint::EndpointId;
@@ -35,6 +36,8 @@ pub(super) struct RepositoryKey {
 #[derive(Debug)]
 pub(super) struct Repository {
     pub(super) key: RepositoryKey,
+    /// Whose limits hold for it at its endpoint.
+    pub(super) account: AccountId,
     /// How many users hold it.
     pub(super) n_users: u32,
     /// The last complete listing, unless memory was short.
@@ -85,9 +88,10 @@ pub(super) enum ListingPlan {
 }
 
 impl Repository {
-    pub(super) fn new(key: RepositoryKey) -> Self {
+    pub(super) fn new(key: RepositoryKey, account: AccountId) -> Self {
         Self {
             key,
+            account,
             n_users: 0,
             listing: None,
             fingerprint: None,

@@ -34,7 +34,8 @@ impl Registry {
         let name = match named {
             Ok(name) => name,
             Err(error) => {
-                self.endpoints.drop_unused(endpoint);
+                self.endpoints.drop_unused(endpoint, self.now.mono);
+                self.arm_endpoint(endpoint);
                 return Err(error);
             }
         };
@@ -50,12 +51,16 @@ impl Registry {
         }
         let id = RepositoryId(self.next_repository);
         self.next_repository += 1;
+        let line = &mut self.endpoints[endpoint].line;
+        let account = line.retain(key.source.as_ref());
         self.endpoints[endpoint].n_repositories += 1;
         if let Some(source) = &key.source {
             self.credentials.retain((endpoint, source.clone()));
         }
         self.repository_ids.insert(key.clone(), id);
-        self.repositories.insert(id, Repository::new(key));
+        self.repositories.insert(id, Repository::new(key, account));
+        // What its server asked for by another entry may be all that there is to wait for.
+        self.arm_endpoint(endpoint);
         self.unretained.insert(id);
         Ok(id)
     }
@@ -158,11 +163,14 @@ impl Registry {
             name: repository.key.name,
         };
         self.observe(RegistryOutcome::Observed(gone));
+        self.endpoints[endpoint]
+            .line
+            .release(repository.account, Some(id));
         self.forget_endpoint_if_unused(endpoint);
     }
 
     pub(super) fn forget_endpoint_if_unused(&mut self, id: EndpointId) {
-        self.endpoints.drop_unused(id);
+        self.endpoints.drop_unused(id, self.now.mono);
         if self.endpoints.find_mut(id).is_none() {
             self.timers.disarm(Timer::Endpoint(id));
             self.sendable.remove(&id);

@@ -55,6 +55,10 @@ pub struct RegistrySettings {
     pub inferred_max: usize,
     /// A throttle window longer than this is answered to waiters instead of waited for.
     pub throttle_wait_max: Duration,
+    /// `PORT_EXHAUSTION_WINDOW`: how long a failure for want of a local port counts.
+    pub port_exhaustion_window: Duration,
+    /// `PORT_EXHAUSTION_THRESHOLD`: how many of them are too many.
+    pub port_exhaustion_threshold: u32,
     /// How old facts of kind `Created` may be before the tag's digest is asked for again.
     pub created_age_max: Duration,
     /// How many tags of one repository are asked for again per interval once facts of kind `Created`
@@ -94,6 +98,8 @@ impl Default for RegistrySettings {
             facts_max: 200_000,
             inferred_max: 1_000,
             throttle_wait_max: Duration::from_mins(1),
+            port_exhaustion_window: Duration::from_mins(1),
+            port_exhaustion_threshold: 8,
             created_age_max: Duration::from_hours(1),
             revalidations_max: 200,
             page_bytes_max: 16 << 20,

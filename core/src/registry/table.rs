@@ -15,6 +15,7 @@ use super::endpoint::{Endpoint, EndpointError, EndpointId, EndpointOrigin};
 use super::settings::{EndpointSettings, RegistrySettings};
 use super::url;
 use crate::http::PoolKey;
+use crate::time::Time;
 
 /// What became of the configured endpoints at a reload, for people.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -54,6 +55,7 @@ pub struct EndpointTable {
     default: Option<EndpointId>,
     n_inferred: usize,
     inferred_max: usize,
+    in_flight_max: u32,
     /// The rate of every endpoint in place of its own; 0 is unlimited.
     rate_of_all: Option<u32>,
     next: u32,
@@ -71,6 +73,7 @@ impl EndpointTable {
             default: None,
             n_inferred: 0,
             inferred_max: settings.inferred_max,
+            in_flight_max: settings.in_flight_max,
             rate_of_all: settings.rate_of_all,
             next: 0,
             forgotten: Vec::new(),
@@ -238,12 +241,13 @@ impl EndpointTable {
     }
 
     /// Forgets an inferred or retired endpoint that nothing refers to any more (A11).
-    pub(super) fn drop_unused(&mut self, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.get(&id) else {
+    pub(super) fn drop_unused(&mut self, id: EndpointId, now: Time) {
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
             return;
         };
+        endpoint.line.let_in(now);
         let is_idle =
-            endpoint.n_repositories == 0 && endpoint.n_tokens == 0 && endpoint.n_in_flight == 0;
+            endpoint.n_repositories == 0 && endpoint.n_tokens == 0 && endpoint.slots.n_taken() == 0;
         if !is_idle {
             return;
         }
@@ -251,8 +255,9 @@ impl EndpointTable {
             EndpointOrigin::Inferred | EndpointOrigin::TokenHost => true,
             EndpointOrigin::BuiltIn | EndpointOrigin::Configured => false,
         };
-        let is_unused =
-            endpoint.is_retired || (goes_with_users && endpoint.throttled_until.is_none());
+        let is_waiting =
+            endpoint.pace.window_end(now).is_some() || endpoint.line.next_let_in().is_some();
+        let is_unused = endpoint.is_retired || (goes_with_users && !is_waiting);
         if !is_unused {
             return;
         }
@@ -291,7 +296,7 @@ impl EndpointTable {
         }
         let id = EndpointId(self.next);
         self.next += 1;
-        let host = Endpoint::new(settings, EndpointOrigin::TokenHost);
+        let host = Endpoint::new(settings, EndpointOrigin::TokenHost, self.in_flight_max);
         self.token_hosts.insert(Arc::clone(&host.pool), id);
         self.endpoints.insert(id, host);
         id
@@ -340,13 +345,12 @@ impl EndpointTable {
     fn insert(&mut self, settings: EndpointSettings, origin: EndpointOrigin) -> EndpointId {
         let id = EndpointId(self.next);
         self.next += 1;
-        let mut endpoint = Endpoint::new(settings, origin);
-        endpoint.throttled_until = self
-            .endpoints
-            .values()
-            .filter(|known| known.api_url == endpoint.api_url)
-            .filter_map(|known| known.throttled_until)
-            .max();
+        let mut endpoint = Endpoint::new(settings, origin, self.in_flight_max);
+        for known in self.endpoints.values() {
+            if known.api_url == endpoint.api_url {
+                endpoint.inherit(known);
+            }
+        }
         self.by_prefix
             .insert(endpoint.settings().prefix.clone(), id);
         self.endpoints.insert(id, endpoint);

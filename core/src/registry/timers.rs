@@ -20,6 +20,8 @@ pub(super) enum Timer {
     Job(JobId),
     /// An operation is overdue.
     Op(OpId),
+    /// Failures for want of a local port age out.
+    Ports,
 }
 
 /// At most one deadline per owner.

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::breaker::CircuitKey;
+use super::budget::account::AccountId;
 use super::endpoint::EndpointId;
 use super::job::JobId;
 use super::login::Login;
@@ -66,6 +67,8 @@ pub(super) struct TokenEntry {
     pub(super) key: TokenKey,
     /// Where requests for it go through: slots, rate, throttle window.
     pub(super) lane: EndpointId,
+    /// Whose limits hold there.
+    pub(super) account: AccountId,
     pub(super) circuit: CircuitKey,
     /// The login to ask with.
     pub(super) asker: Option<Arc<Login>>,

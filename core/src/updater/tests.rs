@@ -13,11 +13,11 @@ use crate::app::Application;
 use crate::config::{Config, Settings};
 use crate::effect::{ClusterEffect, Effect};
 use crate::event::{Event, RunEnd, RunKind};
-use crate::http::{HttpOutcome, HttpResponse};
+use crate::http::{HttpOutcome, HttpResponse, TransportFailure, TransportKind};
 use crate::id::{AppId, AppKey, OpId};
 use crate::input::{ClusterInput, Input, PatchOutcome, ReadOutcome};
 use crate::keyed::Seed;
-use crate::registry::RegistrySettings;
+use crate::registry::{RegistryOutcome, RegistrySettings};
 use crate::schedule::{Mode, ScheduleSettings};
 use crate::time::Now;
 
@@ -93,6 +93,38 @@ fn only_what_is_asked_for_decides_at_once() {
     assert_eq!(world.core.stats().decisions, decisions + 1, "a wish did");
 }
 
+#[test]
+fn exhausted_local_ports_are_told_to_probes_until_they_have_aged_out() {
+    let mut world = World::with(RegistrySettings {
+        port_exhaustion_threshold: 3,
+        ..RegistrySettings::default()
+    });
+    world.apply(1, "", "");
+    for attempt in 0..3 {
+        assert_eq!(world.core.health(world.now).answer(), (200, "OK\n"));
+        while world.core.poll_timeout().is_some() {
+            if let [Effect::Http(op, _)] = &world.effects()[..] {
+                let failure = TransportFailure {
+                    kind: TransportKind::NoLocalPort,
+                    detail: format!("attempt {attempt}"),
+                };
+                world.tell(Input::Http(*op, HttpOutcome::Failed(failure)));
+                break;
+            }
+            world.wait();
+        }
+    }
+    let health = world.core.health(world.now);
+    assert_eq!(health.n_port_failures, 3);
+    assert_eq!(health.answer(), (503, "PORT-EXHAUSTION"));
+    let is_told =
+        |event: &Event| *event == Event::Registry(RegistryOutcome::PortsExhausted { failures: 3 });
+    assert!(world.events().iter().any(is_told));
+    let mut later = world.now;
+    later.mono = later.mono.after(Duration::from_mins(1));
+    assert_eq!(world.core.health(later).answer(), (200, "OK\n"));
+}
+
 struct World {
     core: Updater,
     now: Now,
@@ -100,12 +132,16 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(RegistrySettings::default())
+    }
+
+    fn with(registry: RegistrySettings) -> Self {
         let schedule = ScheduleSettings {
             warmup: false,
             start_spread: Duration::ZERO,
             ..ScheduleSettings::new(Mode::Continuous, Duration::from_mins(2))
         };
-        let settings = Settings::new(schedule, RegistrySettings::default());
+        let settings = Settings::new(schedule, registry);
         let config = Config::new(settings).expect("valid settings");
         let now = Now::default();
         let mut core = Updater::new(config, Seed(1), now);

@@ -10,10 +10,11 @@ use super::{Leaving, Updater};
 use crate::app::unknown_keys;
 use crate::bytes;
 use crate::explain::{Explanation, ImageReport};
+use crate::health::Health;
 use crate::id::{AppId, AppKey};
 use crate::keyed::fnv1a;
 use crate::metrics::Snapshot;
-use crate::time::Time;
+use crate::time::{Now, Time};
 
 /// Counts since the start. Not part of the state that decides.
 #[derive(Debug, Default)]
@@ -100,6 +101,18 @@ impl Updater {
             running: entry.run.as_ref().map(|run| run.kind),
             standing: self.schedule.standing(key),
         })
+    }
+
+    /// How the process is at `now`, and what it tells a probe (`registry.md` 10, `ops.md` 15).
+    pub fn health(&self, now: Now) -> Health {
+        let ports = self.registry.ports();
+        // A sample older than the last input is as of that (A2).
+        let now = now.mono.max(self.now.mono);
+        Health {
+            is_degraded: ports.is_degraded(now),
+            n_port_failures: ports.count(now),
+            is_failing_wanted: self.config.fails_on_port_exhaustion,
+        }
     }
 
     /// What there is and what was done.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use image_updater_core::duration::GoDuration;
+use image_updater_core::health::is_failing_wanted;
 
 use super::environment::Environment;
 
@@ -37,6 +38,12 @@ pub struct RegistryVariables {
     pub idle_connections_per_host_max: u32,
     /// `REGISTRY_TRANSPORT_JANITOR_INTERVAL`; zero means off.
     pub janitor_interval: Duration,
+    /// `PORT_EXHAUSTION_WINDOW`.
+    pub port_exhaustion_window: Duration,
+    /// `PORT_EXHAUSTION_THRESHOLD`.
+    pub port_exhaustion_threshold: u32,
+    /// `HEALTH_FAIL_ON_PORT_EXHAUSTION`.
+    pub fails_on_port_exhaustion: bool,
 }
 
 const SECOND_MS: u32 = 1_000;
@@ -64,6 +71,7 @@ impl RegistryVariables {
             token_attempts_max: count("REGISTRY_JWT_ATTEMPTS", 7, 100),
             connections_per_host_max: count("REGISTRY_MAX_CONNS_PER_HOST", 30, 10_000),
             idle_connections_max: count("REGISTRY_MAX_IDLE_CONNS", 1_000, 100_000),
+            port_exhaustion_threshold: count("PORT_EXHAUSTION_THRESHOLD", 8, 100_000),
             idle_connections_per_host_max: count("REGISTRY_MAX_IDLE_CONNS_PER_HOST", 200, 100_000),
             tag_timeout: span(
                 environment,
@@ -96,6 +104,15 @@ impl RegistryVariables {
                 "REGISTRY_IDLE_CONN_TIMEOUT",
                 90_000,
                 (0, DAY_MS),
+            ),
+            port_exhaustion_window: span(
+                environment,
+                "PORT_EXHAUSTION_WINDOW",
+                60_000,
+                (SECOND_MS, DAY_MS),
+            ),
+            fails_on_port_exhaustion: is_failing_wanted(
+                environment.text("HEALTH_FAIL_ON_PORT_EXHAUSTION"),
             ),
             janitor_interval: span(
                 environment,
@@ -135,6 +152,9 @@ mod tests {
         assert_eq!(variables.token_backoff_base, Duration::from_millis(200));
         assert_eq!(variables.connections_per_host_max, 30);
         assert_eq!(variables.janitor_interval, Duration::from_mins(5));
+        assert_eq!(variables.port_exhaustion_window, Duration::from_mins(1));
+        assert_eq!(variables.port_exhaustion_threshold, 8);
+        assert!(variables.fails_on_port_exhaustion);
         assert!(warnings.is_empty(), "{warnings:?}");
     }
 

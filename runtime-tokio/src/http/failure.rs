@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::io;
 
+use image_updater_core::health::is_no_local_port;
 use image_updater_core::http::{TransportFailure, TransportKind};
 
 use super::dial::DialError;
@@ -47,16 +48,13 @@ pub fn classify(error: &(dyn Error + 'static)) -> TransportFailure {
     let kind = causes(error)
         .filter_map(kind_of)
         .last()
-        .or_else(|| is_about_local_ports(&detail).then_some(TransportKind::NoLocalPort))
         .unwrap_or(TransportKind::Closed);
+    let kind = if causes(error).any(is_port_exhaustion) {
+        TransportKind::NoLocalPort
+    } else {
+        kind
+    };
     TransportFailure { kind, detail }
-}
-
-/// True when the text is the system's for `EADDRNOTAVAIL`: some layer may have kept only that
-/// (`registry.md` 10.1).
-fn is_about_local_ports(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    text.contains("cannot assign requested address")
 }
 
 /// The causes of `error` on one line, outermost first, without what repeats.
@@ -101,6 +99,14 @@ fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'st
         Some(inner) => Some(inner as &(dyn Error + 'static)),
         None => error.source(),
     }
+}
+
+/// True when a cause tells of exhausted local ports, by number or by words (`registry.md` 10.1).
+fn is_port_exhaustion(cause: &(dyn Error + 'static)) -> bool {
+    let os_errno = cause
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::raw_os_error);
+    is_no_local_port(os_errno, &cause.to_string())
 }
 
 /// The class that one cause alone stands for; the innermost that has one decides.
@@ -201,6 +207,11 @@ mod tests {
             io::Error::other(io::Error::from(io::ErrorKind::AddrNotAvailable)),
             TransportKind::NoLocalPort,
         );
+        check(
+            io::Error::other("dial tcp: Cannot assign requested address"),
+            TransportKind::NoLocalPort,
+        );
+        check(io::Error::from_raw_os_error(99), TransportKind::NoLocalPort);
         check(
             io::Error::new(io::ErrorKind::InvalidData, rustls::Error::DecryptError),
             TransportKind::Tls,

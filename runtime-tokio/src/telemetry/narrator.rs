@@ -10,7 +10,7 @@ use image_updater_core::app::IgnoreReason;
 use image_updater_core::duration::GoDuration;
 use image_updater_core::event::{Event, RunEnd};
 use image_updater_core::id::AppKey;
-use image_updater_core::registry::{CircuitState, RegistryOutcome, ReloadCounts};
+use image_updater_core::registry::{CircuitState, Held, RegistryOutcome, ReloadCounts};
 use image_updater_core::schedule::{PassName, ScheduleEvent};
 use image_updater_core::update::{Change, Counters, Reason, ReasonKind};
 
@@ -257,10 +257,44 @@ impl Narrator {
                 self.log
                     .error(reason, &[Field::new("registry", &**endpoint)]);
             }
-            RegistryOutcome::Throttled { endpoint, .. } => {
-                let message = "registry asks to be left alone, its checks wait";
+            RegistryOutcome::Throttled { endpoint, held, .. } => {
+                let message = match held {
+                    Held::Everybody => "registry asks to be left alone, its checks wait",
+                    Held::Account(_) => {
+                        "registry asks to be left alone, checks with this credential wait"
+                    }
+                };
                 self.log
                     .warn(message, &[Field::new("registry_url", &**endpoint)]);
+            }
+            RegistryOutcome::QuotaLow {
+                endpoint, quota, ..
+            } => {
+                let message = "registry allows few more pulls: log in, or raise the interval";
+                let (remaining, limit) = (quota.remaining.to_string(), quota.limit.to_string());
+                let fields = [
+                    Field::new("registry_url", &**endpoint),
+                    Field::new("remaining", &*remaining),
+                    Field::new("limit", &*limit),
+                ];
+                self.log.warn(message, &fields);
+            }
+            RegistryOutcome::PortsExhausted { failures } => {
+                let message = "no local ports are left for connections to registries";
+                let failures = failures.to_string();
+                self.log
+                    .error(message, &[Field::new("failures", &*failures)]);
+            }
+            RegistryOutcome::PortsRecovered => {
+                self.log.info("local ports are to be had again", &[]);
+            }
+            RegistryOutcome::RetryRefused { endpoint, kind } => {
+                let fields = [
+                    Field::new("registry_url", &**endpoint),
+                    Field::new("kind", kind.as_str()),
+                ];
+                let message = "registry fails too often, request is not tried again";
+                self.log.debug(message, &fields);
             }
             RegistryOutcome::Stalled { endpoint } => {
                 let message = "a request to this registry never ends: it is closed until it does";
@@ -310,6 +344,9 @@ impl Narrator {
             RegistryOutcome::RequestSent { .. }
             | RegistryOutcome::RequestFinished { .. }
             | RegistryOutcome::Observed(_)
+            | RegistryOutcome::PaceChanged { .. }
+            | RegistryOutcome::SlotsChanged { .. }
+            | RegistryOutcome::QuotaCounted { .. }
             | RegistryOutcome::ListingFinished { .. }
             | RegistryOutcome::FactsFinished { .. } => {}
         }

@@ -8,6 +8,7 @@
 mod app;
 mod cli;
 mod harness;
+mod health;
 mod image;
 mod metrics;
 mod ping;
@@ -24,7 +25,7 @@ pub type Runner = fn(&Case<'_>) -> Verdict;
 ///
 /// Two files may hold groups of one name with different shapes (`duration_parse`), hence the file.
 pub fn runner(file: &str, group: &str) -> Option<Runner> {
-    let rooms: [fn(&str, &str) -> Option<Runner>; 8] = [
+    let rooms: [fn(&str, &str) -> Option<Runner>; 9] = [
         app::runner,
         image::runner,
         update::runner,
@@ -33,6 +34,7 @@ pub fn runner(file: &str, group: &str) -> Option<Runner> {
         registry::runner,
         ping::runner,
         cli::runner,
+        health::runner,
     ];
     rooms.iter().find_map(|room| room(file, group))
 }

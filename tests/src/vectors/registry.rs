@@ -206,7 +206,8 @@ fn challenges(input: &Value) -> Value {
             .collect(),
         body: Vec::new(),
     };
-    let Reply::Challenged(response) = judge(HttpOutcome::Response(response)) else {
+    let Reply::Challenged(response) = judge(HttpOutcome::Response(response), UnixTime::default())
+    else {
         return json!([]);
     };
     challenge::parse(response.headers_named("www-authenticate"))
@@ -470,7 +471,7 @@ fn retry_policy(case: &Case<'_>) -> Verdict {
                 detail: String::new(),
             }),
         };
-        match judge(outcome) {
+        match judge(outcome, UnixTime::default()) {
             Reply::Found(_) => break true,
             Reply::Refused(refusal) if refusal.is_retryable && attempts < attempts_max => {}
             Reply::Refused(_) | Reply::Challenged(_) | Reply::Unchanged(_) | Reply::Moved(_) => {

@@ -43,7 +43,7 @@ enum Step {
 }
 
 const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","created":"2024-01-01T00:00:00Z"}"#;
-const N_REPLIES: usize = 19;
+const N_REPLIES: usize = 21;
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
@@ -87,6 +87,17 @@ fn reply(kind: usize) -> HttpOutcome {
             let insufficient =
                 "Bearer realm=\"https://auth.io/t\",service=\"s\",error=\"insufficient_scope\"";
             with(401, &[("www-authenticate", insufficient)], "")
+        }
+        18 => with(
+            200,
+            &[("ratelimit-remaining", "0"), ("ratelimit-reset", "5")],
+            "{}",
+        ),
+        19 => {
+            return HttpOutcome::Failed(TransportFailure {
+                kind: TransportKind::NoLocalPort,
+                detail: "as the test wants".into(),
+            });
         }
         _ => {
             return HttpOutcome::Failed(TransportFailure {
@@ -208,6 +219,13 @@ impl Chaos {
             | RegistryOutcome::RequestFinished { .. }
             | RegistryOutcome::Retried { .. }
             | RegistryOutcome::Observed(_)
+            | RegistryOutcome::RetryRefused { .. }
+            | RegistryOutcome::PaceChanged { .. }
+            | RegistryOutcome::SlotsChanged { .. }
+            | RegistryOutcome::QuotaCounted { .. }
+            | RegistryOutcome::QuotaLow { .. }
+            | RegistryOutcome::PortsExhausted { .. }
+            | RegistryOutcome::PortsRecovered
             | RegistryOutcome::Throttled { .. }
             | RegistryOutcome::Stalled { .. }
             | RegistryOutcome::Reopened { .. }

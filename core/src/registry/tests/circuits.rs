@@ -97,6 +97,13 @@ impl Fleet {
                 | RegistryOutcome::Observed(_)
                 | RegistryOutcome::RequestFinished { .. }
                 | RegistryOutcome::Retried { .. }
+                | RegistryOutcome::RetryRefused { .. }
+                | RegistryOutcome::PaceChanged { .. }
+                | RegistryOutcome::SlotsChanged { .. }
+                | RegistryOutcome::QuotaCounted { .. }
+                | RegistryOutcome::QuotaLow { .. }
+                | RegistryOutcome::PortsExhausted { .. }
+                | RegistryOutcome::PortsRecovered
                 | RegistryOutcome::Throttled { .. }
                 | RegistryOutcome::Stalled { .. }
                 | RegistryOutcome::Reopened { .. } => {}

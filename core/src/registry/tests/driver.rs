@@ -14,9 +14,9 @@ use crate::id::{OpId, OpIds};
 use crate::input::CredentialOutcome;
 use crate::keyed::Seed;
 use crate::registry::{
-    EndpointSettings, FactsAnswer, FactsKind, ListingAnswer, LookupFailure, LookupFailureKind,
-    PlatformKeySet, Registry, RegistryOutcome, RegistrySettings, Reload, RepositoryId, TagFacts,
-    WaiterId,
+    EndpointSettings, FactsAnswer, FactsKind, Held, ListingAnswer, LookupFailure,
+    LookupFailureKind, PlatformKeySet, Registry, RegistryOutcome, RegistrySettings, Reload,
+    RepositoryId, TagFacts, WaiterId,
 };
 use crate::secret::Secret;
 use crate::time::{Now, Time, UnixTime};
@@ -278,7 +278,12 @@ impl Driver {
             }
         }
         while let Some(outcome) = self.registry.poll_outcome() {
-            if let RegistryOutcome::Throttled { endpoint, until } = &outcome {
+            if let RegistryOutcome::Throttled {
+                endpoint,
+                held: Held::Everybody,
+                until,
+            } = &outcome
+            {
                 self.windows.insert(endpoint.to_string(), *until);
             }
             self.outcomes.push(outcome);

@@ -6,6 +6,7 @@ mod conditions;
 mod contents;
 mod driver;
 mod facts;
+mod limits;
 mod listings;
 mod logins;
 mod pages;

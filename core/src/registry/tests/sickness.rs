@@ -132,6 +132,10 @@ fn a_throttled_registry_is_left_alone_until_retry_after_whatever_the_repository(
     driver.pass(Duration::from_millis(29_999));
     assert!(driver.requests.is_empty());
     driver.pass(Duration::from_millis(1));
+    assert_eq!(driver.requests.len(), 1);
+    driver.pass(Duration::from_millis(99));
+    assert_eq!(driver.requests.len(), 1, "at half the rate from now on");
+    driver.pass(Duration::from_millis(1));
     assert_eq!(driver.requests.len(), 2);
 }
 
