@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use image_updater_fixtures::exchange::form_value;
 use image_updater_fixtures::{Request, Response};
 use serde_json::json;
 
@@ -17,9 +18,8 @@ pub fn is_showing(request: &Request) -> bool {
         || request.query("sig").is_some()
 }
 
-/// A refusal that repeats the whole request, as it came and with its credentials decoded: in the challenge,
-/// in other headers and in the body.
-pub fn echo(status: u16, request: &Request) -> Response {
+/// What a request carries: its credentials as they came and decoded, its target, its form.
+pub fn decoded(request: &Request) -> String {
     let shown: Vec<&str> = ["authorization", "proxy-authorization"]
         .into_iter()
         .filter_map(|name| request.header(name))
@@ -32,8 +32,15 @@ pub fn echo(status: u16, request: &Request) -> Response {
     let body = String::from_utf8_lossy(&request.body);
     let mut words: Vec<String> = shown.iter().map(|text| (*text).to_owned()).collect();
     words.extend(decoded);
+    words.extend(form_value(&body, "refresh_token"));
     words.extend([request.target.clone(), body.into_owned()]);
-    let words = words.join(" and ");
+    words.join(" and ")
+}
+
+/// A refusal that repeats the whole request, as it came and with its credentials decoded: in the challenge,
+/// in other headers and in the body.
+pub fn echo(status: u16, request: &Request) -> Response {
+    let words = decoded(request);
     let mut errors = vec![json!({ "code": "DENIED", "message": words })];
     // The end of the words is told, too, where only so much of each is.
     errors.extend(
@@ -99,23 +106,23 @@ fn serve(
     let Some(request) = read_request(&mut reader)? else {
         return Ok(());
     };
-    let told = String::from_utf8_lossy(&echo(400, &request).body).into_owned();
+    let told = decoded(&request);
     seen.lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(format!("{} {told}", request.method));
     let response = answer(&request);
     // What follows the number is words, too.
-    let mut head = format!(
+    let head = format!(
         "HTTP/1.1 {} {}\r\nconnection: close\r\ncontent-length: {}\r\n",
         response.status,
         request.header("proxy-authorization").unwrap_or("words"),
         response.body.len()
     );
-    for (name, value) in &response.headers {
-        head.extend([name, ": ", value, "\r\n"]);
-    }
     let mut stream = stream;
     stream.write_all(head.as_bytes())?;
+    for (name, value) in &response.headers {
+        write!(stream, "{name}: {value}\r\n")?;
+    }
     stream.write_all(b"\r\n")?;
     stream.write_all(&response.body)
 }

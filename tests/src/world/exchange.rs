@@ -14,7 +14,7 @@ use image_updater_fixtures::registry::registry_at;
 use image_updater_fixtures::{Request, Response};
 use serde_json::Value;
 
-use crate::echo::{echo, is_showing};
+use crate::echo::{decoded, echo, is_showing};
 
 use super::{
     API_LATENCY, ApiFault, Flight, REGISTRY_LATENCY, RegistryFault, Work, World, now_at, record,
@@ -31,6 +31,9 @@ impl World {
                 {
                     let scheme = value.split(' ').next().unwrap_or_default();
                     self.shown.insert((asked.host.clone(), scheme.to_owned()));
+                }
+                if let Some(asked) = asked.as_ref().filter(|asked| is_showing(asked)) {
+                    self.secrets_shown.insert(decoded(asked));
                 }
                 let hangs = asked.as_ref().is_some_and(|asked| self.hangs(asked));
                 let host = asked.map(|request| request.host);

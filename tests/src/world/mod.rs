@@ -125,6 +125,8 @@ pub struct World {
     pub requests: Vec<(Time, String)>,
     /// The servers that were shown something in `Authorization`, and of which scheme.
     pub shown: BTreeSet<(String, String)>,
+    /// The secrets that were shown, decoded.
+    pub secrets_shown: BTreeSet<String>,
     /// All patches that were sent so far: when, whose, and the document.
     pub patches: Vec<(Time, AppKey, Value)>,
     /// Operations that were cancelled.
@@ -182,6 +184,7 @@ impl World {
             events: Vec::new(),
             requests: Vec::new(),
             shown: BTreeSet::new(),
+            secrets_shown: BTreeSet::new(),
             patches: Vec::new(),
             cancelled: BTreeSet::new(),
             api_in_flight_peak: 0,
