@@ -43,6 +43,7 @@ pub mod event;
 pub mod explain;
 #[cfg(test)]
 mod fixed_cases;
+pub mod git;
 pub mod health;
 pub mod http;
 pub mod id;
