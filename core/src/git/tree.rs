@@ -20,7 +20,7 @@ const PATH_BYTES_MAX: usize = 4_096;
 
 /// True when `path` leads from the root of a repository to something in it: no empty names, no `.` and `..`,
 /// nothing that some system takes for git's own folder, no control characters.
-pub fn is_path(path: &str) -> bool {
+pub(super) fn is_path(path: &str) -> bool {
     let is_name = |name: &str| {
         let lower = name.to_ascii_lowercase();
         let bare = lower.trim_end_matches([' ', '.', '\u{200c}', '\u{200d}', '\u{feff}']);
@@ -259,12 +259,12 @@ fn write_folder(
     }
     // Where, what stands there, and whether it is new.
     let mut splices: Vec<(core::ops::Range<usize>, Vec<u8>)> = Vec::new();
-    let mut insert = |name: &[u8], is_tree: bool, id: ObjectId| {
-        let after = entries.iter().find(|entry| {
+    let insert = |name: &[u8], is_tree: bool, id: ObjectId| {
+        let before = entries.partition_point(|entry| {
             let entry_is_tree = entry.kind == EntryKind::Tree;
-            object::name_order(entry.name, entry_is_tree, name, is_tree).is_gt()
+            object::name_order(entry.name, entry_is_tree, name, is_tree).is_lt()
         });
-        let at = after.map_or(old.len(), |entry| entry.at.start);
+        let at = entries.get(before).map_or(old.len(), |entry| entry.at.start);
         (at..at, object::new_entry(is_tree, name, id))
     };
     for (name, below) in folder.folders {

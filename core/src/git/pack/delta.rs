@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_copy_without_length_is_sixty_four_kibibytes() {
-        let base = [7; 0x1_0000];
+        let base = alloc::vec![7; 0x1_0000];
         let delta = [0x80, 0x80, 4, 0x80, 0x80, 4, 0x80];
         assert_eq!(apply(&base, &delta).unwrap(), base);
     }

@@ -30,17 +30,18 @@ pub fn to_bytes<'a>(objects: impl ExactSizeIterator<Item = (Kind, &'a [u8])>) ->
 
 /// The kind and the size: four bits, then groups of seven.
 fn write_head(pack: &mut Vec<u8>, kind: Kind, size: usize) {
-    let kind = match kind {
+    let kind: u8 = match kind {
         Kind::Commit => 1,
         Kind::Tree => 2,
         Kind::Blob => 3,
         Kind::Tag => 4,
     };
-    let mut byte = kind << 4 | (size & 15) as u8;
+    let low = |size: usize| size.to_le_bytes()[0];
+    let mut byte = kind << 4 | (low(size) & 15);
     let mut rest = size >> 4;
     while rest > 0 {
         pack.push(byte | 0x80);
-        byte = (rest & 0x7f) as u8;
+        byte = low(rest) & 0x7f;
         rest >>= 7;
     }
     pack.push(byte);
