@@ -3,6 +3,7 @@
 pub mod code;
 pub mod echo;
 pub mod fuzz;
+pub mod git;
 pub mod load;
 pub mod program;
 pub mod servers;

@@ -121,7 +121,11 @@ mod tests {
         assert_eq!(old.to_words(), ["v0", "filter", "shallow"]);
         assert!(!old.can_want_any());
         let mut capabilities = Capabilities::default();
-        for line in ["ls-refs=unborn", "fetch=shallow wait-for-done", "object-format=sha256"] {
+        for line in [
+            "ls-refs=unborn",
+            "fetch=shallow wait-for-done",
+            "object-format=sha256",
+        ] {
             capabilities.handle_line(line.as_bytes());
         }
         let new = Server {

@@ -226,7 +226,13 @@ mod tests {
                 assert!(!text.contains(word), "{text}: {word}");
             }
         };
-        let all = ["deepen 1\n", "filter blob:none\n", "thin-pack", "have aaaa", "done\n"];
+        let all = [
+            "deepen 1\n",
+            "filter blob:none\n",
+            "thin-pack",
+            "have aaaa",
+            "done\n",
+        ];
         check(true, "shallow filter", &all, &["side-band", "agent"]);
         check(false, "shallow filter", &all, &["command", "agent"]);
         check(true, "", &["want 0000"], &["deepen", "filter", "shallow"]);

@@ -3,7 +3,7 @@
 //! The only module that knows the object crates: whoever changes their version changes this file. Ids are
 //! SHA-1; a repository of another format is refused before an object of it is read.
 
-use alloc::string::{String, ToString};
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
@@ -242,7 +242,8 @@ impl Identity {
                 .chars()
                 .filter(|c| !matches!(c, '<' | '>' | '\n' | '\0'))
                 .collect();
-            let is_crud = |c: char| c <= ' ' || matches!(c, '.' | ',' | ':' | ';' | '"' | '\\' | '\'');
+            let is_crud =
+                |c: char| c <= ' ' || matches!(c, '.' | ',' | ':' | ';' | '"' | '\\' | '\'');
             kept.trim_matches(is_crud).to_string()
         };
         Self {
@@ -273,6 +274,9 @@ pub struct NewCommit<'a> {
 
 impl NewCommit<'_> {
     /// The commit's bytes. Those without signature are what is signed.
+    ///
+    /// # Panics
+    /// When memory does not take what is written to it.
     pub fn to_bytes(&self) -> Vec<u8> {
         let person = |identity: &Identity| {
             let written = identity.to_written();

@@ -49,7 +49,10 @@ impl WantedRefs {
         if server.capabilities.has_word("ls-refs", "unborn") {
             packet::write_packet(&mut request, b"unborn\n");
         }
-        for name in ["HEAD"].into_iter().chain(self.0.iter().map(String::as_str)) {
+        for name in ["HEAD"]
+            .into_iter()
+            .chain(self.0.iter().map(String::as_str))
+        {
             packet::write_packet(&mut request, format!("ref-prefix {name}\n").as_bytes());
         }
         packet::write_flush(&mut request);
@@ -117,7 +120,9 @@ impl AdvertisementReader {
             };
             self.state = match (self.state, packet) {
                 (State::Begin, Packet::Data(_))
-                    if packet.line().is_some_and(|line| line.starts_with(b"# service=")) =>
+                    if packet
+                        .line()
+                        .is_some_and(|line| line.starts_with(b"# service=")) =>
                 {
                     State::Service
                 }
@@ -135,6 +140,11 @@ impl AdvertisementReader {
                     self.server.capabilities = Capabilities::parse_list(list);
                     let target = self.server.capabilities.head_target();
                     self.refs.head_target = target.map(Into::into);
+                    if self.server.capabilities.object_format() != "sha1" {
+                        // What follows has ids of another form, and is of no use.
+                        self.state = State::End;
+                        continue;
+                    }
                     on_ref(line, &self.wanted, &mut self.refs)?;
                     State::Refs
                 }
@@ -147,16 +157,15 @@ impl AdvertisementReader {
                     State::Capabilities
                 }
                 (State::Begin | State::Refs | State::Capabilities, Packet::Flush) => State::End,
-                (State::Begin | State::Service | State::Refs | State::Capabilities, _)
-                | (State::End, _) => {
+                (
+                    State::Begin | State::Service | State::Refs | State::Capabilities | State::End,
+                    _,
+                ) => {
                     return Err(Fault::Malformed("an advertisement of another form"));
                 }
             };
         }
-        Ok(Some((
-            self.server.clone(),
-            core::mem::take(&mut self.refs),
-        )))
+        Ok(Some((self.server.clone(), core::mem::take(&mut self.refs))))
     }
 }
 

@@ -155,7 +155,14 @@ impl fmt::Display for Refusal {
 const WORDINGS: &[(RefusalKind, &[&str])] = &[
     (
         RefusalKind::BranchName,
-        &["exists; cannot create", "funny refname", "invalid ref name", "invalid refname", "bad ref name", "not a valid ref"],
+        &[
+            "exists; cannot create",
+            "funny refname",
+            "invalid ref name",
+            "invalid refname",
+            "bad ref name",
+            "not a valid ref",
+        ],
     ),
     (
         RefusalKind::BranchProtected,
@@ -177,7 +184,15 @@ const WORDINGS: &[(RefusalKind, &[&str])] = &[
     ),
     (
         RefusalKind::Quota,
-        &["quota", "no space left", "disk full", "size limit", "exceeds", "too large", "over its size"],
+        &[
+            "quota",
+            "no space left",
+            "disk full",
+            "size limit",
+            "exceeds",
+            "too large",
+            "over its size",
+        ],
     ),
     (
         RefusalKind::PermissionDenied,
@@ -240,9 +255,12 @@ pub fn of_report(reason: &str, messages: &[String]) -> RefusalKind {
             Some(_) | None => RefusalKind::Conflict,
         };
     }
-    of(&reason)
-        .or_else(|| of(&said))
-        .unwrap_or(RefusalKind::HookDeclined)
+    let is_lock = has(&said, &["but expected", "cannot lock ref"]);
+    of(&reason).or_else(|| of(&said)).unwrap_or(if is_lock {
+        RefusalKind::Conflict
+    } else {
+        RefusalKind::HookDeclined
+    })
 }
 
 /// The class of a status over HTTP that is not success.
@@ -296,25 +314,90 @@ mod tests {
         for (reason, said, kind) in [
             ("non-fast-forward", "", Kind::Conflict),
             ("fetch first", "", Kind::Conflict),
-            ("failed to update ref", "error: cannot lock ref 'refs/heads/main': is at a but expected b", Kind::Conflict),
-            ("cannot lock ref 'refs/heads/main': is at a but expected b", "", Kind::Conflict),
+            (
+                "failed to update ref",
+                "error: cannot lock ref 'refs/heads/main': is at a but expected b",
+                Kind::Conflict,
+            ),
+            (
+                "cannot lock ref 'refs/heads/main': is at a but expected b",
+                "",
+                Kind::Conflict,
+            ),
             ("reference already exists", "", Kind::Conflict),
+            (
+                "atomic transaction failed",
+                "error: cannot lock ref 'refs/heads/main': is at a but expected b",
+                Kind::Conflict,
+            ),
             ("incorrect old value provided", "", Kind::Conflict),
-            ("TF401028: The reference 'refs/heads/main' has already been updated by another client, so you cannot update it.", "", Kind::Conflict),
-            ("failed to update ref", "error: cannot lock ref 'refs/heads/a/b': 'refs/heads/a' exists; cannot create 'refs/heads/a/b'", Kind::BranchName),
+            (
+                "TF401028: The reference 'refs/heads/main' has already been updated by another client, so you cannot update it.",
+                "",
+                Kind::Conflict,
+            ),
+            (
+                "failed to update ref",
+                "error: cannot lock ref 'refs/heads/a/b': 'refs/heads/a' exists; cannot create 'refs/heads/a/b'",
+                Kind::BranchName,
+            ),
             ("pre-receive hook declined", "", Kind::HookDeclined),
-            ("pre-receive hook declined", "error: image tags must be signed", Kind::HookDeclined),
-            ("pre-receive hook declined", "GitLab: You are not allowed to push code to protected branches on this project.", Kind::BranchProtected),
-            ("pre-receive hook declined", "GitLab: You are not allowed to push code to this project.", Kind::PermissionDenied),
-            ("pre-receive hook declined", "Gitea: Not allowed to push to protected branch main", Kind::BranchProtected),
-            ("protected branch hook declined", "error: GH006: Protected branch update failed for refs/heads/main.", Kind::BranchProtected),
-            ("push declined due to repository rule violations", "", Kind::BranchProtected),
-            ("TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.", "", Kind::BranchProtected),
-            ("pre-receive hook declined", "Branch refs/heads/main can only be modified through pull requests.", Kind::BranchProtected),
+            (
+                "pre-receive hook declined",
+                "error: image tags must be signed",
+                Kind::HookDeclined,
+            ),
+            (
+                "pre-receive hook declined",
+                "GitLab: You are not allowed to push code to protected branches on this project.",
+                Kind::BranchProtected,
+            ),
+            (
+                "pre-receive hook declined",
+                "GitLab: You are not allowed to push code to this project.",
+                Kind::PermissionDenied,
+            ),
+            (
+                "pre-receive hook declined",
+                "Gitea: Not allowed to push to protected branch main",
+                Kind::BranchProtected,
+            ),
+            (
+                "protected branch hook declined",
+                "error: GH006: Protected branch update failed for refs/heads/main.",
+                Kind::BranchProtected,
+            ),
+            (
+                "push declined due to repository rule violations",
+                "",
+                Kind::BranchProtected,
+            ),
+            (
+                "TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.",
+                "",
+                Kind::BranchProtected,
+            ),
+            (
+                "pre-receive hook declined",
+                "Branch refs/heads/main can only be modified through pull requests.",
+                Kind::BranchProtected,
+            ),
             ("branch is currently checked out", "", Kind::BranchProtected),
-            ("prohibited by Gerrit: not permitted: update", "", Kind::PermissionDenied),
-            ("pre-receive hook declined", "remote: Repository size limit exceeded", Kind::Quota),
-            ("pre-receive hook declined", "This repository was archived so it is read-only.", Kind::RepositoryReadOnly),
+            (
+                "prohibited by Gerrit: not permitted: update",
+                "",
+                Kind::PermissionDenied,
+            ),
+            (
+                "pre-receive hook declined",
+                "remote: Repository size limit exceeded",
+                Kind::Quota,
+            ),
+            (
+                "pre-receive hook declined",
+                "This repository was archived so it is read-only.",
+                Kind::RepositoryReadOnly,
+            ),
             ("something new", "", Kind::HookDeclined),
         ] {
             assert_eq!(of_report(reason, &[said.into()]), kind, "{reason} / {said}");
@@ -330,8 +413,17 @@ mod tests {
         for status in [429, 500, 502, 503] {
             assert_eq!(of_status(status).remedy(), Remedy::Wait, "{status}");
         }
-        assert_eq!(of_last_words("upload-pack: not our ref abc"), RefusalKind::Conflict);
-        assert_eq!(of_last_words("Repository not found."), RefusalKind::RepositoryMissing);
-        assert_eq!(of_last_words("internal server error"), RefusalKind::ServerFailed);
+        assert_eq!(
+            of_last_words("upload-pack: not our ref abc"),
+            RefusalKind::Conflict
+        );
+        assert_eq!(
+            of_last_words("Repository not found."),
+            RefusalKind::RepositoryMissing
+        );
+        assert_eq!(
+            of_last_words("internal server error"),
+            RefusalKind::ServerFailed
+        );
     }
 }

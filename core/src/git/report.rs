@@ -13,7 +13,8 @@ use super::sideband::{self, Band, Messages};
 
 /// The request that moves reference `name` from `old` to `new`, and nothing else: the server refuses when it
 /// is not at `old` any more. `capabilities` are known where the server spoke first; else what every server
-/// has is used.
+/// has is used. `atomic` is not: with one reference it changes nothing but the reason of a refusal, which
+/// then does not say that the reference moved.
 pub fn to_request(
     name: &str,
     old: ObjectId,
@@ -26,7 +27,6 @@ pub fn to_request(
         ("report-status-v2", false),
         ("report-status", true),
         ("side-band-64k", true),
-        ("atomic", false),
     ] {
         if capabilities.map_or(is_used_unasked, |known| known.has(feature)) {
             features = format!("{features} {feature}");
@@ -238,6 +238,9 @@ mod tests {
             String::from_utf8(bytes).unwrap()
         };
         assert!(text(None).contains("report-status side-band-64k agent="));
-        assert!(text(Some("report-status-v2 report-status atomic")).contains("\0report-status-v2 report-status atomic\n"));
+        assert!(
+            text(Some("report-status-v2 report-status atomic"))
+                .contains("\0report-status-v2 report-status\n")
+        );
     }
 }

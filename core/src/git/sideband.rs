@@ -113,7 +113,11 @@ mod tests {
         let lines = messages.to_lines();
         assert_eq!(lines.len(), MESSAGE_LINES_MAX);
         assert!(lines.last().unwrap().starts_with("line 999"));
-        assert!(lines.iter().all(|line| line.len() <= MESSAGE_LINE_BYTES_MAX));
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.len() <= MESSAGE_LINE_BYTES_MAX)
+        );
     }
 
     #[test]

@@ -264,7 +264,9 @@ fn write_folder(
             let entry_is_tree = entry.kind == EntryKind::Tree;
             object::name_order(entry.name, entry_is_tree, name, is_tree).is_lt()
         });
-        let at = entries.get(before).map_or(old.len(), |entry| entry.at.start);
+        let at = entries
+            .get(before)
+            .map_or(old.len(), |entry| entry.at.start);
         (at..at, object::new_entry(is_tree, name, id))
     };
     for (name, below) in folder.folders {
@@ -424,7 +426,21 @@ mod tests {
         for path in ["module", "module/c"] {
             check(&mut objects, path, refused(PathRefusal::Submodule));
         }
-        for path in ["", "/a", "a/", "../a", "b/./c", "b//c", ".git/config", "b/.GIT/x", ".git. /x", "git~1", "a\nb", ".git::$x/y", "a\\b"] {
+        for path in [
+            "",
+            "/a",
+            "a/",
+            "../a",
+            "b/./c",
+            "b//c",
+            ".git/config",
+            "b/.GIT/x",
+            ".git. /x",
+            "git~1",
+            "a\nb",
+            ".git::$x/y",
+            "a\\b",
+        ] {
             check(&mut objects, path, refused(PathRefusal::Invalid));
         }
         let paths = ["a".into()].into();
@@ -444,7 +460,9 @@ mod tests {
             ("fresh/deep/file", "4"),
         ];
         let files = files.into_iter().filter(|(path, _)| is_path(path));
-        let files = files.map(|(path, text)| (path.into(), text.into())).collect();
+        let files = files
+            .map(|(path, text)| (path.into(), text.into()))
+            .collect();
         let written = write(files, root, &mut objects).unwrap();
         let blob = |text: &str| ObjectId::of(Kind::Blob, text.as_bytes()).unwrap();
         let old = blob("old");
@@ -470,7 +488,10 @@ mod tests {
     #[test]
     fn unchanged_content_is_no_edit() {
         let (mut objects, root) = world();
-        let files = [("a".into(), b"old".to_vec()), ("b/z".into(), b"old".to_vec())];
+        let files = [
+            ("a".into(), b"old".to_vec()),
+            ("b/z".into(), b"old".to_vec()),
+        ];
         let written = write(files.into(), root, &mut objects).unwrap();
         assert_eq!((written.root, written.new), (root, vec![]));
     }
@@ -481,7 +502,10 @@ mod tests {
             let (mut objects, root) = world();
             let files = [(path.into(), b"x".to_vec())].into();
             let error = write(files, root, &mut objects).unwrap_err();
-            assert!(matches!(error, EditError::Path(_, found) if found == refusal), "{path}: {error:?}");
+            assert!(
+                matches!(error, EditError::Path(_, found) if found == refusal),
+                "{path}: {error:?}"
+            );
         };
         check("b", PathRefusal::Directory);
         check("link", PathRefusal::Symlink);

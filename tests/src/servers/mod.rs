@@ -38,6 +38,8 @@ pub enum Server {
     DockerRegistry,
     /// nginx, of the Debian package `nginx-light`.
     Proxy,
+    /// The program `git`.
+    Git,
 }
 
 impl Server {
@@ -56,6 +58,7 @@ impl Server {
                 &["bash", "setsid", "nginx"][..],
                 "apt-get install nginx-light",
             ),
+            Self::Git => (&["git"][..], "apt-get install git"),
         };
         let missing: Vec<&str> = programs
             .iter()

@@ -38,13 +38,13 @@ pub(super) fn apply(base: &[u8], delta: &[u8]) -> Result<Vec<u8>, PackError> {
                 length => length,
             };
             base.get(offset..offset.saturating_add(length))
-                .ok_or(PackError::Malformed("a difference copies from beyond its base"))?
+                .ok_or(PackError::Malformed(
+                    "a difference copies from beyond its base",
+                ))?
         } else if *command == 0 {
             return Err(PackError::Malformed("a difference with a reserved command"));
         } else {
-            let (own, after) = rest
-                .split_at_checked(usize::from(*command))
-                .ok_or(CUT)?;
+            let (own, after) = rest.split_at_checked(usize::from(*command)).ok_or(CUT)?;
             rest = after;
             own
         };
@@ -86,11 +86,7 @@ mod tests {
     fn copies_and_own_bytes_make_the_object() {
         let base = b"0123456789";
         let check = |delta: &[u8], result: Option<&[u8]>| {
-            assert_eq!(
-                apply(base, delta).ok().as_deref(),
-                result,
-                "{delta:?}"
-            );
+            assert_eq!(apply(base, delta).ok().as_deref(), result, "{delta:?}");
         };
         check(&[10, 5, 0x91, 2, 3, 2, b'a', b'b'], Some(b"234ab"));
         check(&[10, 0], Some(b""));
@@ -101,7 +97,10 @@ mod tests {
         check(&[10, 3, 0], None);
         check(&[10, 3, 3, b'a'], None);
         check(&[10, 200, 1, 0x80], None);
-        check(&[10, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1, b'a'], None);
+        check(
+            &[10, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1, b'a'],
+            None,
+        );
         check(&[], None);
         check(&[0xff; 12], None);
     }

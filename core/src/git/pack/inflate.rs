@@ -57,7 +57,11 @@ impl Inflater {
             n_in += step.n_consumed;
             n_out += step.n_produced;
             if step.is_end {
-                return if n_out == size { Ok(output) } else { Err(DAMAGED) };
+                return if n_out == size {
+                    Ok(output)
+                } else {
+                    Err(DAMAGED)
+                };
             }
             if step.n_consumed == 0 && step.n_produced == 0 {
                 return Err(DAMAGED);

@@ -159,7 +159,11 @@ impl PackReader {
             HeadForm::Back(distance) => {
                 let base = begin
                     .checked_sub(distance)
-                    .and_then(|at| self.entries.binary_search_by_key(&at, |entry| entry.at).ok())
+                    .and_then(|at| {
+                        self.entries
+                            .binary_search_by_key(&at, |entry| entry.at)
+                            .ok()
+                    })
                     .ok_or(PackError::Malformed("a difference to nothing before it"))?;
                 (Form::OnEntry(base), None)
             }

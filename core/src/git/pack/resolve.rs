@@ -180,13 +180,11 @@ impl Pack {
         }
     }
 
-    fn object(
-        &mut self,
-        idx: usize,
-        bases: &impl Bases,
-    ) -> Result<Option<Vec<u8>>, PackError> {
+    fn object(&mut self, idx: usize, bases: &impl Bases) -> Result<Option<Vec<u8>>, PackError> {
         let Some((mut chain, root)) = self.chain(idx) else {
-            return Err(PackError::Malformed("differences of differences without end"));
+            return Err(PackError::Malformed(
+                "differences of differences without end",
+            ));
         };
         let mut inflater = Inflater::new();
         let mut data = match root {

@@ -41,7 +41,9 @@ impl Session {
             Job::Publish(publish) => publish.paths.clone(),
             Job::Inspect(_) => BTreeSet::new(),
         };
-        let can_want_any = self.server().is_some_and(crate::git::capability::Server::can_want_any);
+        let can_want_any = self
+            .server()
+            .is_some_and(crate::git::capability::Server::can_want_any);
         self.look_up(Content {
             tip,
             paths,

@@ -156,7 +156,11 @@ impl Session {
         if let Some((status, body)) = live.error {
             let said = sideband::to_shown(&body);
             // Pages for browsers say nothing in one line.
-            let said = if said.starts_with('<') { String::new() } else { said };
+            let said = if said.starts_with('<') {
+                String::new()
+            } else {
+                said
+            };
             let mut kind = refusal::of_status(status);
             if kind == RefusalKind::NotGit && !said.is_empty() {
                 kind = refusal::of_last_words(&said);
@@ -338,13 +342,18 @@ impl Session {
     /// What the program on the other side of the channel in use has said.
     pub(super) fn live_messages(&self) -> Vec<String> {
         let live = self.live.as_ref();
-        live.map(|live| live.messages.to_lines()).unwrap_or_default()
+        live.map(|live| live.messages.to_lines())
+            .unwrap_or_default()
     }
 }
 
 fn headers(service: Service, result: Option<&'static str>) -> Vec<(&'static str, String)> {
     // Some hosts serve the smart protocol only to what calls itself git.
-    let agent = concat!("git/2 (argocd-image-updater/", env!("CARGO_PKG_VERSION"), ")");
+    let agent = concat!(
+        "git/2 (argocd-image-updater/",
+        env!("CARGO_PKG_VERSION"),
+        ")"
+    );
     let mut headers = Vec::from([("user-agent", agent.to_string())]);
     if service == Service::UploadPack {
         headers.push(("git-protocol", "version=2".to_string()));
@@ -364,7 +373,9 @@ fn quoted(path: &str) -> String {
 
 fn origin(url: &str) -> &str {
     let authority = url.find("://").map_or(0, |at| at + 3);
-    let end = url[authority..].find('/').map_or(url.len(), |at| authority + at);
+    let end = url[authority..]
+        .find('/')
+        .map_or(url.len(), |at| authority + at);
     &url[..end]
 }
 
@@ -373,7 +384,9 @@ fn is_same_host(old: &str, new: &str) -> bool {
     let (old, new) = (origin(old), origin(new));
     let host = |origin: &str, scheme: &str| {
         let prefix = origin.get(..scheme.len())?;
-        let rest = prefix.eq_ignore_ascii_case(scheme).then(|| &origin[scheme.len()..])?;
+        let rest = prefix
+            .eq_ignore_ascii_case(scheme)
+            .then(|| &origin[scheme.len()..])?;
         (!rest.contains(':')).then(|| rest.to_ascii_lowercase())
     };
     old.eq_ignore_ascii_case(new)

@@ -25,7 +25,11 @@ impl Session {
     }
 
     pub(super) fn on_relation(&mut self, tip: Tip, mut pack: Pack) {
-        let commits = match self.objects.as_ref().map(|objects| objects.commits(&mut pack)) {
+        let commits = match self
+            .objects
+            .as_ref()
+            .map(|objects| objects.commits(&mut pack))
+        {
             Some(Ok(commits)) => commits,
             Some(Err(error)) => return self.on_fault(error),
             None => return,

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The driver performs [`Action`]s, hands over what comes, and stops after [`Action::Finish`]. A session
-//! knows no time: a driver whose time is over says [`ChannelEnd::Broken`]. At most one channel is open.
+//! knows no time: a driver whose time is over says [`ChannelEnd::Broken`](super::ChannelEnd::Broken). At most one channel is open.
 //! Nothing is forced: a push names the commit that its edits were made from, and the server refuses when the
 //! branch is not there any more (`design.md` 4.4).
 
@@ -23,7 +23,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::capability::Server;
-use super::channel::{ChannelEnd, ChannelId, Open, Remote, Service};
+use super::channel::{ChannelId, Open, Remote, Service};
 use super::fault::Fault;
 use super::fetch::FetchReader;
 use super::job::{Edits, Finished, Job, Limits, Outcome, Relation, Target, Tip, Worktree};
@@ -234,7 +234,8 @@ impl Session {
     fn on_advertisement(&mut self, server: Server, refs: Refs) {
         let format = server.capabilities.object_format();
         if format != "sha1" {
-            let text = format!("the repository's object format is {format}, and only sha1 is supported");
+            let text =
+                format!("the repository's object format is {format}, and only sha1 is supported");
             return self.refuse(RefusalKind::ObjectFormat, text);
         }
         let is_v2 = server.is_v2;
@@ -296,7 +297,8 @@ impl Session {
             self.refuse(RefusalKind::NoDefaultBranch, text);
         } else if is_tag || is_commit {
             let what = if is_tag { "a tag" } else { "a commit" };
-            let text = format!("{base} is {what}, and only branches are written: name one in git-branch");
+            let text =
+                format!("{base} is {what}, and only branches are written: name one in git-branch");
             self.refuse(RefusalKind::NotABranch, text);
         } else {
             let text = format!("the branch {base} does not exist");
