@@ -1,16 +1,17 @@
 //! Sessions of the core's git machine against the `git` that is installed, in both versions of the protocol,
 //! as over HTTP and as over SSH.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use image_updater_core::git::job::{Inspect, PathRefusal, Publish, Relation};
+use image_updater_core::git::job::{Inspect, PathRefusal, Relation};
 use image_updater_core::git::pack::PackLimits;
 use image_updater_core::git::{
-    Edits, Finished, Found, Identity, Job, Known, Limits, ObjectId, Outcome, RefusalKind, Remote,
-    Session, Target, Worktree,
+    Edits, Finished, Found, Job, Known, Limits, Outcome, RefusalKind, Remote, Session, Target,
+    Worktree,
 };
-use image_updater_core::time::UnixTime;
+use image_updater_tests::git::jobs::{
+    edit_job, noise, publish_job, published, refused, remote, write,
+};
 use image_updater_tests::git::{Pipes, Repository, Transport, drive};
 use image_updater_tests::servers::{Server, is_available};
 
@@ -596,72 +597,4 @@ impl World {
         };
         (finished, cost)
     }
-}
-
-fn remote(transport: Transport) -> Remote {
-    match transport {
-        Transport::Http => Remote::Http("https://git.test/repo".into()),
-        Transport::Ssh => Remote::Ssh("/repo".into()),
-    }
-}
-
-fn publish_job(paths: &[&str], target: Target) -> Publish {
-    Publish {
-        target,
-        paths: paths
-            .iter()
-            .map(|&path| path.into())
-            .collect::<BTreeSet<String>>(),
-        author: Identity {
-            name: "Updater".into(),
-            email: "up@example.com".into(),
-        },
-        time: UnixTime::from_secs(1_700_000_001),
-        is_signed: false,
-    }
-}
-
-fn edit_job(paths: &[&str], target: Target) -> Job {
-    Job::Publish(publish_job(paths, target))
-}
-
-fn write(files: &[(&str, &str)]) -> Edits {
-    Edits::Write {
-        files: files
-            .iter()
-            .map(|(path, text)| ((*path).into(), text.as_bytes().to_vec()))
-            .collect::<BTreeMap<String, Vec<u8>>>(),
-        message: "update\n\nBatch: 7\n".into(),
-    }
-}
-
-#[track_caller]
-fn published(finished: &Finished, relation: Relation) -> String {
-    let Outcome::Published { tip, commit, .. } = &finished.outcome else {
-        panic!("{:?}", finished.outcome);
-    };
-    assert_eq!(tip.relation, relation);
-    assert!(*commit != ObjectId::NULL);
-    commit.to_string()
-}
-
-#[track_caller]
-fn refused(finished: &Finished) -> RefusalKind {
-    let Outcome::Refused(refusal) = &finished.outcome else {
-        panic!("{:?}", finished.outcome);
-    };
-    refusal.kind
-}
-
-/// Text that does not deflate well, the same in every run.
-fn noise(n_bytes: usize) -> String {
-    let mut state = 1_u64;
-    let mut text = String::new();
-    while text.len() < n_bytes {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        write!(text, "{:016x}", state ^ state >> 29).expect("memory");
-    }
-    text
 }

@@ -6,11 +6,14 @@
     reason = "what goes wrong in the harness of a test fails the test"
 )]
 
+mod fake;
+pub mod jobs;
 mod pipe;
 mod repository;
 
 use image_updater_core::git::{Action, Edits, Finished, Session, Worktree};
 
+pub use fake::Fake;
 pub use pipe::{Pipes, Transport};
 pub use repository::Repository;
 
