@@ -38,8 +38,8 @@ pub struct FetchRequest {
     pub wants: BTreeSet<ObjectId>,
     /// Commits that are held, with all that belongs to them.
     pub haves: Vec<ObjectId>,
-    /// Only the commits that are asked for, without those before them.
-    pub is_shallow: bool,
+    /// How many commits of a line, from those that are asked for; all when not given.
+    pub depth: Option<u32>,
     /// What is left out.
     pub filter: Option<Filter>,
     /// The pack may build on what belongs to `haves`.
@@ -51,7 +51,7 @@ impl FetchRequest {
     pub fn to_bytes(&self, server: &Server) -> Vec<u8> {
         let mut request = Vec::new();
         let filter = self.filter.filter(|_| server.can_fetch("filter"));
-        let is_shallow = self.is_shallow && server.can_fetch("shallow");
+        let depth = self.depth.filter(|_| server.can_fetch("shallow"));
         let line = |request: &mut Vec<u8>, text: String| {
             packet::write_packet(request, text.as_bytes());
         };
@@ -69,7 +69,7 @@ impl FetchRequest {
             let mut features = String::from("side-band-64k no-progress ofs-delta");
             for (feature, is_used) in [
                 ("thin-pack", self.is_thin),
-                ("shallow", is_shallow),
+                ("shallow", depth.is_some()),
                 ("filter", filter.is_some()),
             ] {
                 if is_used {
@@ -84,11 +84,11 @@ impl FetchRequest {
                 line(&mut request, format!("want {want}{features}\n"));
             }
         }
-        if is_shallow {
+        if let Some(depth) = depth {
             for have in &self.haves {
                 line(&mut request, format!("shallow {have}\n"));
             }
-            line(&mut request, "deepen 1\n".into());
+            line(&mut request, format!("deepen {depth}\n"));
         }
         if let Some(filter) = filter {
             line(&mut request, format!("filter {}\n", filter.as_str()));
@@ -208,7 +208,7 @@ mod tests {
         FetchRequest {
             wants: [ObjectId::NULL].into(),
             haves: [ObjectId::from_bytes(&[0xaa; 20]).unwrap()].into(),
-            is_shallow: true,
+            depth: Some(1),
             filter: Some(Filter::Blobs),
             is_thin: true,
         }

@@ -58,7 +58,8 @@ pub struct Inspect {
     pub target: Target,
     /// The line in the commit's message that names the batch.
     pub trailer: String,
-    /// The commit that the batch would follow, when known: only what came after it is read.
+    /// The commit that the batch would follow, when known: only what came after it is read. Else the last
+    /// few hundred commits are.
     pub since: Option<ObjectId>,
 }
 

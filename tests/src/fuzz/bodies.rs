@@ -10,7 +10,7 @@ use image_updater_core::registry::{FactsKind, PlatformKeySet, challenge, conf, l
 use image_updater_core::secret::Secret;
 use image_updater_core::time::Now;
 
-use super::Body;
+use super::{Body, git};
 
 /// All of them.
 pub const BODIES: &[Body] = &[
@@ -21,6 +21,18 @@ pub const BODIES: &[Body] = &[
     Body {
         name: "dockerconfigjson",
         read: dockerconfigjson,
+    },
+    Body {
+        name: "git_pack",
+        read: git::pack,
+    },
+    Body {
+        name: "git_packets",
+        read: git::packets,
+    },
+    Body {
+        name: "git_session",
+        read: git::session,
     },
     Body {
         name: "image_reference",

@@ -3,6 +3,7 @@
 //! every run.
 
 mod bodies;
+mod git;
 mod mutator;
 
 use std::path::{Path, PathBuf};

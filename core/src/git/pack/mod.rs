@@ -69,3 +69,6 @@ impl fmt::Display for PackError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,8 @@ pub struct Pack {
     n_left: u64,
     /// Differences of these kinds have their ids.
     indexed: BTreeSet<Kind>,
+    /// Kept between look-ups: making one costs more than inflating a small file.
+    inflater: Option<Inflater>,
 }
 
 /// An object that differences are made from.
@@ -87,6 +89,7 @@ impl Pack {
             limits,
             n_left,
             indexed: BTreeSet::new(),
+            inflater: None,
         }
     }
 
@@ -186,7 +189,7 @@ impl Pack {
                 "differences of differences without end",
             ));
         };
-        let mut inflater = Inflater::new();
+        let mut inflater = self.inflater.take().unwrap_or_else(Inflater::new);
         let mut data = match root {
             Form::Whole(_) => {
                 let whole = chain.pop().unwrap_or(idx);
@@ -199,6 +202,7 @@ impl Pack {
             let Some(base) = data else { break };
             data = self.derive(&mut inflater, &base, idx)?;
         }
+        self.inflater = Some(inflater);
         Ok(data)
     }
 

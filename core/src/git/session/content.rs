@@ -128,7 +128,7 @@ impl Session {
         let request = FetchRequest {
             wants: [content.tip.commit].into(),
             haves: known.into_iter().collect(),
-            is_shallow: true,
+            depth: Some(1),
             filter: Some(Filter::Blobs),
             is_thin: known.is_some(),
         };
@@ -157,7 +157,7 @@ impl Session {
         content.is_whole = true;
         let request = FetchRequest {
             wants: [content.tip.commit].into(),
-            is_shallow: true,
+            depth: Some(1),
             ..FetchRequest::default()
         };
         self.ask_for(content, &request);

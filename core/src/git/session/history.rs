@@ -11,6 +11,9 @@ use crate::git::job::{Job, Outcome, Relation, Tip};
 use crate::git::object::{self, Commit, ObjectId};
 use crate::git::pack::Pack;
 
+/// Commits of a line that are looked at for a batch of which is not known what it would follow.
+const SEARCH_DEPTH_MAX: u32 = 256;
+
 impl Session {
     /// Asks for what the base has and the written branch has not.
     pub(super) fn relate(&mut self, tip: Tip) {
@@ -88,6 +91,7 @@ impl Session {
         let request = FetchRequest {
             wants: [tip].into(),
             haves: since.into_iter().collect(),
+            depth: since.is_none().then_some(SEARCH_DEPTH_MAX),
             filter: Some(Filter::Trees),
             ..FetchRequest::default()
         };
