@@ -275,12 +275,11 @@ fn a_session_given_up_ends_and_after_its_push_is_unknown() {
                 other => panic!("{other:?}"),
             }
         };
-        match finished.outcome {
-            Outcome::Unknown { commit, .. } => assert!(is_pushed && commit != ObjectId::NULL),
-            _ => {
-                assert!(!is_pushed);
-                assert_eq!(refused(&finished), RefusalKind::Transport);
-            }
+        if let Outcome::Unknown { commit, .. } = &finished.outcome {
+            assert!(is_pushed && *commit != ObjectId::NULL);
+        } else {
+            assert!(!is_pushed);
+            assert_eq!(refused(&finished), RefusalKind::Transport);
         }
     }
 }

@@ -226,6 +226,9 @@ pub(super) fn write(
     }
     let mut new = Vec::new();
     let root = write_folder(folder, Some(root), "", objects, &mut new)?;
+    // Files of one content are one object, and a pack has none twice.
+    let mut seen = BTreeSet::new();
+    new.retain(|(_, id)| seen.insert(*id));
     Ok(Written { root, new })
 }
 
@@ -494,6 +497,18 @@ mod tests {
         ];
         let written = write(files.into(), root, &mut objects).unwrap();
         assert_eq!((written.root, written.new), (root, vec![]));
+    }
+
+    #[test]
+    fn files_of_one_content_are_one_object() {
+        let (mut objects, root) = world();
+        let files = ["x/1/f", "x/2/f", "y/1/f"].map(|path| (path.into(), b"same".to_vec()));
+        let written = write(files.into(), root, &mut objects).unwrap();
+        assert_eq!(
+            written.new.len(),
+            1 + 3 + 1,
+            "a file, x/1, x and y, the root"
+        );
     }
 
     #[test]

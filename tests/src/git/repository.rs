@@ -1,5 +1,6 @@
 //! Bare repositories of the `git` that is installed.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -50,19 +51,18 @@ impl Repository {
             message.len()
         );
         if self.has(&format!("refs/heads/{branch}")) {
-            stream += &format!("from refs/heads/{branch}^0\n");
+            writeln!(stream, "from refs/heads/{branch}^0").expect("memory takes it");
         } else if branch != "main" && self.has("refs/heads/main") {
             stream += "from refs/heads/main^0\n";
         }
         for (mode, path, content) in files {
-            if *mode == "160000" {
-                stream += &format!("M {mode} {content} {path}\n");
+            let line = if *mode == "160000" {
+                format!("M {mode} {content} {path}\n")
             } else {
-                stream += &format!(
-                    "M {mode} inline {path}\ndata {}\n{content}\n",
-                    content.len()
-                );
-            }
+                let n_bytes = content.len();
+                format!("M {mode} inline {path}\ndata {n_bytes}\n{content}\n")
+            };
+            stream += &line;
         }
         stream += "done\n";
         let arguments = ["fast-import", "--quiet", "--force", "--done"];
