@@ -172,15 +172,15 @@ fn a_tip_that_is_known_costs_what_changed() {
     files.push(("100644", "large.bin", &noise));
     for transport in [Transport::Http, Transport::Ssh] {
         let world = World::new(&files, transport, true);
-        let edit = |tag: &str| vec![(contents[7].0.clone(), format!("tag: {tag}\n"))];
-        let (first, cold) = world.publish_with(Known::default(), edit("a"));
+        let path = &contents[7].0;
+        let (first, cold) = world.publish_with(Known::default(), (path, "tag: a\n"));
         published(&first, Relation::Same);
         assert!(
             cold.received < 200_000,
             "the large file is not sent: {cold:?}"
         );
 
-        let (second, warm) = world.publish_with(first.known, edit("b"));
+        let (second, warm) = world.publish_with(first.known, (path, "tag: b\n"));
         published(&second, Relation::Same);
         assert!(warm.received < 3_000, "the tip is known: {warm:?}");
         assert!(warm.requests < cold.requests, "{warm:?} {cold:?}");
@@ -190,14 +190,18 @@ fn a_tip_that_is_known_costs_what_changed() {
             "human",
             &[("100644", "apps/team-1/app-1/values.yaml", "tag: human\n")],
         );
-        let (third, moved) = world.publish_with(second.known, edit("c"));
+        let (third, moved) = world.publish_with(second.known, (path, "tag: c\n"));
         published(&third, Relation::Same);
         assert!(moved.received < 6_000, "{moved:?}");
         assert!(moved.requests <= cold.requests, "{moved:?} {cold:?}");
 
         let (fourth, other) = world.publish_with(
             third.known,
-            vec![(contents[900].0.clone(), "tag: d\n".into())],
+            (
+                &contents[900].0,
+                "tag: d
+",
+            ),
         );
         published(&fourth, Relation::Same);
         assert!(other.received < cold.received / 2, "{other:?} {cold:?}");
@@ -237,8 +241,7 @@ fn a_branch_that_moved_is_a_conflict_and_nobodys_commit_is_lost() {
         );
         drop(pipes);
         let human = world.repository.tip("main");
-        let (again, _) =
-            world.publish_with(finished.known, vec![("a.yaml".into(), "tag: 2\n".into())]);
+        let (again, _) = world.publish_with(finished.known, ("a.yaml", "tag: 2\n"));
         published(&again, Relation::Same);
         world.repository.check();
         assert_eq!(world.repository.git(&["rev-parse", "main^"]).trim(), human);
@@ -296,10 +299,10 @@ fn a_lost_reply_is_unknown_and_the_batch_is_found() {
                 since,
             });
             let finished = world.run(job, Known::default(), |_| panic!("nothing to edit"));
-            match finished.outcome {
-                Outcome::Inspected { commit, .. } => commit,
-                other => panic!("{other:?}"),
-            }
+            let Outcome::Inspected { commit, .. } = finished.outcome else {
+                panic!("{:?}", finished.outcome);
+            };
+            commit
         };
         assert_eq!(inspect(None), None);
         let mut pipes = world.pipes();
@@ -325,8 +328,7 @@ fn a_lost_reply_is_unknown_and_the_batch_is_found() {
         assert_eq!(inspect(Some(tip.commit)), Some(commit));
         assert_eq!(inspect(None), Some(commit));
         // What is written again is there already.
-        let (again, _) =
-            world.publish_with(finished.known, vec![("a.yaml".into(), "tag: 2\n".into())]);
+        let (again, _) = world.publish_with(finished.known, ("a.yaml", "tag: 2\n"));
         assert!(matches!(again.outcome, Outcome::Unchanged { .. }));
     }
 }
@@ -585,12 +587,10 @@ impl World {
         self.run(job, Known::default(), |_| write(files))
     }
 
-    fn publish_with(&self, known: Known, files: Vec<(String, String)>) -> (Finished, Cost) {
+    fn publish_with(&self, known: Known, file: (&str, &str)) -> (Finished, Cost) {
         let mut pipes = self.pipes();
-        let job = edit_job(&[&files[0].0], Target::default());
-        let finished = drive(self.session(job, known), &mut pipes, |_| {
-            write(&[(&files[0].0, &files[0].1)])
-        });
+        let job = edit_job(&[file.0], Target::default());
+        let finished = drive(self.session(job, known), &mut pipes, |_| write(&[file]));
         let cost = Cost {
             received: pipes.n_received,
             requests: pipes.n_requests,
