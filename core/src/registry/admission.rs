@@ -64,6 +64,12 @@ impl Registry {
             self.fail(id, &stalled_refusal());
             return false;
         }
+        let account = state.line.account(self.account_id(id));
+        let held = account.and_then(|account| account.pulls.held_until(now));
+        if let Some(until) = held.filter(|_| self.is_pull(id)) {
+            self.fail(id, &throttled_refusal(until.since(now)));
+            return false;
+        }
         let window_max = now.after(self.settings.throttle_wait_max);
         let throttle_end = state.throttle_end(now, self.account_id(id));
         if let Some(until) = throttle_end.filter(|until| *until > window_max) {

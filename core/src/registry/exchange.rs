@@ -64,6 +64,15 @@ enum OpPhase {
     Stalled,
 }
 
+/// Which of the lookups that wait are meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Scope {
+    /// All.
+    Everything,
+    /// Those that read a manifest next.
+    Pulls,
+}
+
 impl Operation {
     pub(super) fn is_stalled(&self) -> bool {
         self.phase == OpPhase::Stalled
@@ -327,7 +336,7 @@ impl Registry {
             self.outcomes
                 .push_back(RegistryOutcome::Stalled { endpoint: api_url });
         }
-        self.fail_waiting(id, None, &stalled_refusal());
+        self.fail_waiting(id, None, Scope::Everything, &stalled_refusal());
     }
 
     /// Fails every lookup of an endpoint, or of one account there, that has no request in flight.
@@ -335,6 +344,7 @@ impl Registry {
         &mut self,
         id: EndpointId,
         account: Option<AccountId>,
+        scope: Scope,
         refusal: &Refusal,
     ) {
         let waiting: Vec<JobId> = self
@@ -344,6 +354,7 @@ impl Registry {
                 !matches!(state.phase, Phase::InFlight(_))
                     && self.endpoint_id(**job) == id
                     && account.is_none_or(|account| account == self.account_id(**job))
+                    && (scope == Scope::Everything || self.is_pull(**job))
             })
             .map(|(job, _)| *job)
             .collect();
@@ -352,7 +363,10 @@ impl Registry {
                 self.fail(job, refusal);
             }
         }
-        self.endpoints[id].line.clear(account);
+        // What is not there any more is passed over when its turn comes.
+        if scope == Scope::Everything {
+            self.endpoints[id].line.clear(account);
+        }
     }
 
     fn attempt_timeout(&self, id: JobId) -> Duration {

@@ -10,6 +10,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::conf_problem::check_endpoints;
+use super::exchange::Scope;
 use super::outcome::LookupFailureKind as Kind;
 use super::reply::Refusal;
 use super::table::ReloadCounts;
@@ -47,7 +48,7 @@ impl Registry {
         self.note_time(now);
         let replacement = self.endpoints.replace(endpoints);
         for id in &replacement.retired {
-            self.fail_waiting(*id, None, &retired_refusal());
+            self.fail_waiting(*id, None, Scope::Everything, &retired_refusal());
             self.forget_endpoint_if_unused(*id);
         }
         // Another rate may allow more, or less, than what a timer was set for.

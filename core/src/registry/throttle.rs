@@ -2,14 +2,15 @@
 //! (`registry.md` 15.15, D-14).
 
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use super::Registry;
 use super::attempt::throttled_refusal;
 use super::budget::account::AccountId;
 use super::budget::{Hint, Quota};
 use super::endpoint::EndpointId;
-use super::exchange::Operation;
-use super::job::{JobId, Shown, Task};
+use super::exchange::{Operation, Scope, Work};
+use super::job::{JobId, Shown, Stage, Task};
 use super::outcome::{Held, RegistryOutcome};
 use super::timers::Timer;
 use crate::credential::CredentialSource;
@@ -47,6 +48,9 @@ impl Registry {
         if let (Some(account), Some(quota)) = (account, Quota::of(&hint)) {
             self.note_quota(id, account, quota);
         }
+        if let Some(account) = account {
+            self.note_pull(operation, account, response.status, hint.retry_after);
+        }
         match (response.status, hint.retry_after) {
             (429, wait) | (503, wait @ Some(_)) => {
                 self.lower_pace(id, account, operation.sent);
@@ -63,6 +67,43 @@ impl Registry {
                     self.throttle(id, account, now.after(reset));
                 }
             }
+        }
+    }
+
+    /// Hears what the answer to the reading of a content says about the reading of further ones.
+    fn note_pull(
+        &mut self,
+        operation: &Operation,
+        account: AccountId,
+        status: u16,
+        retry_after: Option<Duration>,
+    ) {
+        let Work::Exchange(Some(job)) = operation.work else {
+            return;
+        };
+        if !self.is_pull(job) {
+            return;
+        }
+        let (now, id) = (self.now.mono, operation.endpoint);
+        let Some(own) = self.endpoints[id].line.account_mut(account) else {
+            return;
+        };
+        match (status, retry_after) {
+            (..=399, _) => own.pulls.on_answered(),
+            (429, None) => {
+                if let Some(hold) = own.pulls.on_refused(now, operation.sent) {
+                    self.fail_waiting(id, Some(account), Scope::Pulls, &throttled_refusal(hold));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// True for a lookup whose next request reads a manifest, which is what registries count.
+    pub(super) fn is_pull(&self, id: JobId) -> bool {
+        match self.jobs.get(&id).map(|job| &job.task) {
+            Some(Task::Facts(task)) => matches!(task.stage, Stage::Tag | Stage::Manifest(_)),
+            Some(Task::Listing(_) | Task::Token(_)) | None => false,
         }
     }
 
@@ -104,7 +145,7 @@ impl Registry {
         let window = until.since(now);
         if window > self.settings.throttle_wait_max {
             // The one that was told so is still marked as in flight; its own attempt decides.
-            self.fail_waiting(id, account, &throttled_refusal(window));
+            self.fail_waiting(id, account, Scope::Everything, &throttled_refusal(window));
         }
     }
 

@@ -93,3 +93,27 @@ fn images_of_every_form_are_dated() {
         world.registry(host).delete_tag(REPOSITORY, &tag);
     }
 }
+
+#[test]
+fn a_quota_that_is_used_up_is_not_hammered() {
+    let flavour = Flavour::DockerHub;
+    let host = flavour.public_host();
+    let mut world = world(flavour);
+    world.registry(host).pull_quota = Registry::of(flavour, host).pull_quota;
+    for n in 0..300 {
+        let name = format!("build-{n:03}");
+        world
+            .registry(host)
+            .push(REPOSITORY, &name, &ImageSpec::default());
+    }
+    apply(&mut world, flavour, "newest", false);
+    world.sync();
+    world.run_for(Duration::from_hours(1));
+    let served = world.registries[host].served;
+    assert!(served.throttled < 100, "{served:?}");
+    assert_eq!(
+        world.written("newest"),
+        0,
+        "what is not known decides nothing"
+    );
+}

@@ -6,8 +6,9 @@ use std::time::Duration;
 use image_updater_core::credential::CredentialSource;
 use image_updater_core::registry::EndpointSettings;
 use image_updater_core::time::Time;
-use image_updater_fixtures::registry::{Auth, Conduct, Flavour, ImageSpec, Rule, Target};
-use image_updater_tests::world::{INTERVAL, World};
+use image_updater_fixtures::AppSpec;
+use image_updater_fixtures::registry::{Auth, Conduct, Flavour, ImageSpec, Registry, Rule, Target};
+use image_updater_tests::world::{INTERVAL, NAMESPACE, World};
 
 use super::{REPOSITORY, SECRET, apply, check_found, close, create, world, world_of};
 
@@ -194,4 +195,32 @@ fn the_clocks_of_token_servers_do_not_matter() {
         );
         assert!(served.tokens <= 16, "{served:?}");
     }
+}
+
+#[test]
+fn many_repositories_with_one_wrong_password_do_not_get_the_address_banned() {
+    let flavour = Flavour::GitLab;
+    let host = flavour.public_host();
+    let mut world = World::plain();
+    world
+        .registries
+        .insert(host.to_owned(), Registry::of(flavour, host));
+    world
+        .credentials
+        .insert("env:CREDENTIAL".into(), "robot:wrong".into());
+    for n in 0..60 {
+        let repository = format!("org/app{n}");
+        world
+            .registry(host)
+            .push(&repository, "1.0.0", &ImageSpec::default());
+        let image = format!("{host}/{repository}");
+        let spec = AppSpec::helm(NAMESPACE, &format!("app-{n}")).image(&image, "1.0.0");
+        world.apply(&spec.annotation("pull-secret", "env:CREDENTIAL"));
+    }
+    world.sync();
+    world.run_for(Duration::from_mins(30));
+    let registry = &world.registries[host];
+    let peak = registry.ledger.failed_logins_peak(Duration::from_mins(3));
+    assert!(peak < 15, "{peak} failed logins in 3 minutes");
+    assert_eq!(registry.served.while_banned, 0);
 }

@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use core::ops::Bound::{Excluded, Unbounded};
 
 use super::pace::Pace;
+use super::pulls::Pulls;
 use super::quota::Quota;
 use crate::credential::CredentialSource;
 use crate::registry::job::JobId;
@@ -44,6 +45,7 @@ pub(in crate::registry) struct Account {
     pub(in crate::registry) source: Option<CredentialSource>,
     pub(in crate::registry) pace: Pace,
     pub(in crate::registry) quota: Option<Quota>,
+    pub(in crate::registry) pulls: Pulls,
     pub(super) n_users: u32,
     /// Nothing is sent for it before then.
     pub(super) held: Option<Time>,
@@ -56,11 +58,12 @@ pub(in crate::registry) struct Account {
 }
 
 impl Account {
-    pub(super) const fn new(source: Option<CredentialSource>, pace: Pace) -> Self {
+    pub(super) fn new(source: Option<CredentialSource>, pace: Pace) -> Self {
         Self {
             source,
             pace,
             quota: None,
+            pulls: Pulls::default(),
             n_users: 0,
             held: None,
             begun: VecDeque::new(),
