@@ -68,9 +68,13 @@ impl Updater {
         if !needs_listing(&self.registry, image, repository) {
             return LookupState::ready(repository);
         }
-        // A re-decision makes no call of its own for a list that is kept.
+        // A re-decision makes no call of its own for a list that is kept. Where the last call failed, that list
+        // may be old, and what it names may be gone: nothing is written from it.
         if kind == RunKind::Redecision && self.registry.kept_listing(repository).is_some() {
-            return LookupState::ready(repository);
+            return match self.registry.listing_failure(repository) {
+                Some(failure) => LookupState::Failed(failure.clone()),
+                None => LookupState::ready(repository),
+            };
         }
         match self
             .registry

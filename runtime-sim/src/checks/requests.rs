@@ -241,13 +241,24 @@ impl Requests {
         } else {
             ATTEMPTS_MAX
         };
+        let host = self.by_host.get_mut(&name).expect("it was just looked up");
+        let is_calm = host.spacing == 0
+            && host.in_flight < 4
+            && host.complained.is_none_or(|at| now.since(at) > WARY);
+        // Where lookups queue, the next may follow the last attempt of one at once: two look like one, and it
+        // is not known which attempt this is.
+        let lookups_max = if is_calm { 1 } else { 2 };
         // A token that failed for one lookup may be wanted by the next at once: no more is claimed of it
         // than the budget.
-        if track.n_failed >= attempts_max && part != Part::Token {
+        if track.n_failed >= attempts_max * lookups_max && part != Part::Token {
             let detail = format!("attempt {} of one lookup", track.n_failed + 1);
             return Err(Violation::new("S5", subject, detail));
         }
-        let doublings = track.n_failed.saturating_sub(1).min(10);
+        let doublings = if is_calm {
+            track.n_failed.saturating_sub(1).min(10)
+        } else {
+            0
+        };
         let least = (SLEEP_MIN * 2_u32.pow(doublings)).min(SLEEP_MAX);
         let gap = now.since(failed);
         let is_job_over = track.n_failed >= attempts_max;
@@ -255,10 +266,6 @@ impl Requests {
             let detail = format!("attempt {} after {gap:?} only", track.n_failed + 1);
             return Err(Violation::new("S6", subject, detail));
         }
-        let host = self.by_host.get_mut(&name).expect("it was just looked up");
-        let is_calm = host.spacing == 0
-            && host.in_flight < 4
-            && host.complained.is_none_or(|at| now.since(at) > WARY);
         if gap > LATE && is_calm && part == Part::List {
             let detail = format!("attempt {} after {gap:?}", track.n_failed + 1);
             return Err(Violation::new("S6", subject, detail));
