@@ -164,7 +164,8 @@ fn phases(engine: &mut Engine) -> Result<(), Violation> {
         let quiet = options.interval * 3;
         engine.run_until(quiet_from.after(quiet), steps_max)?;
         engine.observers.liveness.quiescence(quiet)?;
-        if all_were_checked(&options, settle) {
+        // Under a cap per repository, a pass asks for a few of them only.
+        if all_were_checked(&options, settle) && options.per_repo_cap == 0 {
             let used = engine.world.used_hosts();
             let used = used.iter().map(String::as_str);
             let requests = &engine.observers.requests;

@@ -120,6 +120,7 @@ impl Observers {
     /// The plan acts.
     pub fn act(&mut self, now: Time, action: &Action, world: &World) {
         self.ledger.act(action);
+        self.requests.act(now, action);
         self.liveness.act(now, action, world);
     }
 

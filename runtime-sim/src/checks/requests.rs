@@ -16,7 +16,7 @@ use image_updater_fixtures::registry::http_date;
 use super::Violation;
 use crate::fault::Part;
 use crate::options::Options;
-use crate::workload::Plan;
+use crate::workload::{Access, Action, Plan};
 use crate::world::{host, wall};
 
 /// Requests beyond the rate that a limiter may catch up with after idleness, and the one at its edge.
@@ -25,11 +25,12 @@ const BURST: u128 = 11;
 const ATTEMPTS_MAX: u32 = 3;
 /// Attempts of one token.
 const TOKEN_ATTEMPTS_MAX: u32 = 7;
-/// Further attempts that a registry is sent without any answer, which come back within a minute: thirty,
-/// and three for those that are on their way at an edge.
-const RETRY_FLOOR: u64 = 33;
-/// What counts of an attempt for each answer, in thousandths.
-const RETRY_PER_ANSWER: u64 = 200;
+/// Further attempts that a registry is sent without any answer, which come back within a minute: thirty.
+/// Twice as many are allowed: the first request of a lookup that follows a failed one soon is taken for one,
+/// and a lookup whose attempts the budget refuses is soon followed.
+const RETRY_FLOOR: u64 = 60;
+/// What counts of an attempt for each answer, in thousandths; twice a fifth.
+const RETRY_PER_ANSWER: u64 = 400;
 /// Most that answers add up to, in thousandths.
 const RETRY_BALANCE_MAX: u64 = 300_000;
 /// The least sleep after the first failed attempt: 200 ms times 0.7.
@@ -44,6 +45,8 @@ const WAIT_MAX: Duration = Duration::from_hours(1);
 const BAN_LOGINS: usize = 30;
 /// Over how long they are counted.
 const BAN_WINDOW: Duration = Duration::from_mins(3);
+/// Longest time until an application that came or went has its effect.
+const STIRRED: Duration = Duration::from_secs(15);
 /// After a complaint, the rate is lowered for some time: no upper bound is claimed for so long.
 const WARY: Duration = Duration::from_mins(20);
 
@@ -54,6 +57,8 @@ pub struct Requests {
     by_host: BTreeMap<String, Host>,
     open: BTreeMap<OpId, Open>,
     tracks: BTreeMap<Key, Track>,
+    /// When applications came, went, or began to ask for something else.
+    stirred: Option<Time>,
     /// Failed attempts that were followed by another, in the whole run, by host.
     pub retries: BTreeMap<String, u64>,
     /// Failed logins in the whole run, by host.
@@ -78,6 +83,8 @@ struct Host {
     failed_logins: VecDeque<Time>,
     in_flight: usize,
     n_logins: usize,
+    /// It wants tokens: a lookup may wait for one before its first request, and seem to begin late.
+    has_tokens: bool,
     complained: Option<Time>,
     answered: Option<Time>,
 }
@@ -108,6 +115,7 @@ impl Requests {
                 spacing: 1_000_000_000_u128.checked_div(rate).unwrap_or(0),
                 retry_balance: RETRY_FLOOR * 1000,
                 n_logins: model.access.logins().len(),
+                has_tokens: matches!(model.access, Access::Bearer { .. }),
                 ..Host::default()
             };
             (host(idx), one)
@@ -117,8 +125,26 @@ impl Requests {
             by_host: hosts.collect(),
             open: BTreeMap::new(),
             tracks: BTreeMap::new(),
+            stirred: None,
             retries: BTreeMap::new(),
             failed_logins: BTreeMap::new(),
+        }
+    }
+
+    /// The plan acts: whose lookup ended with its application may be looked up anew by another at once.
+    pub fn act(&mut self, now: Time, action: &Action) {
+        match action {
+            Action::EditPolicy(..) | Action::Delete(_) | Action::Create(_) => {
+                self.stirred = Some(now);
+                self.tracks.clear();
+            }
+            Action::Push(..)
+            | Action::DeleteTag(..)
+            | Action::ForeignEdit(_)
+            | Action::WatchReset
+            | Action::Restart
+            | Action::Trouble(_)
+            | Action::Rotate { .. } => {}
         }
     }
 
@@ -221,7 +247,8 @@ impl Requests {
             failed: None,
         });
         // A lookup that had to queue began before its first request was sent.
-        let is_next = now.since(track.begun) >= self.interval / 2;
+        let is_stirred = self.stirred.is_some_and(|at| now.since(at) <= STIRRED);
+        let is_next = is_stirred || now.since(track.begun) >= self.interval / 2;
         let failed = track.failed.take();
         if is_next {
             // A lookup that took long and the next one look alike: nothing is claimed of what could be
@@ -247,14 +274,16 @@ impl Requests {
             && host.complained.is_none_or(|at| now.since(at) > WARY);
         // Where lookups queue, the next may follow the last attempt of one at once: two look like one, and it
         // is not known which attempt this is.
-        let lookups_max = if is_calm { 1 } else { 2 };
+        // A tag is looked up for its date and for its digest, by the same URL.
+        let is_one = is_calm && !host.has_tokens && part == Part::List;
+        let lookups_max = if is_one { 1 } else { 2 };
         // A token that failed for one lookup may be wanted by the next at once: no more is claimed of it
         // than the budget.
         if track.n_failed >= attempts_max * lookups_max && part != Part::Token {
             let detail = format!("attempt {} of one lookup", track.n_failed + 1);
             return Err(Violation::new("S5", subject, detail));
         }
-        let doublings = if is_calm {
+        let doublings = if is_one {
             track.n_failed.saturating_sub(1).min(10)
         } else {
             0
@@ -262,11 +291,12 @@ impl Requests {
         let least = (SLEEP_MIN * 2_u32.pow(doublings)).min(SLEEP_MAX);
         let gap = now.since(failed);
         let is_job_over = track.n_failed >= attempts_max;
-        if gap < least && !is_job_over && part != Part::Token {
+        if gap < least && !is_job_over && (is_one || part == Part::Blob) {
             let detail = format!("attempt {} after {gap:?} only", track.n_failed + 1);
             return Err(Violation::new("S6", subject, detail));
         }
-        if gap > LATE && is_calm && part == Part::List {
+        // A login that was never accepted goes alone, and others wait for what becomes of it.
+        if gap > LATE && is_calm && host.n_logins == 0 && part == Part::List {
             let detail = format!("attempt {} after {gap:?}", track.n_failed + 1);
             return Err(Violation::new("S6", subject, detail));
         }

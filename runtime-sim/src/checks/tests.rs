@@ -119,7 +119,7 @@ fn s5_more_attempts_than_a_lookup_or_a_registry_may_have() {
 
     // Each lookup keeps to its attempts, and together they are a storm.
     let mut bench = Bench::new();
-    for lookup in 0..60_u64 {
+    for lookup in 0..300_u64 {
         for attempt in 0..2_u64 {
             let op = 2 * lookup + attempt;
             let now = Time::from_millis(op * 200);
