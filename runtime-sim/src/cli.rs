@@ -10,12 +10,12 @@ const USAGE: &str = "\
 image-updater-sim: the production core in virtual time
 
 Usage:
-  image-updater-sim run [--seed N] [--apps N] [--hours H] [--faultless | --single] [--planted S1|S10|L2] [--once]
+  image-updater-sim run [--seed N] [--apps N] [--hours H] [--faultless | --single] [--planted S1|S10|L2] [--once] [--lines N]
   image-updater-sim swarm [--seed N] [--runs N] [--hours H] [--faultless | --single]
   image-updater-sim replay FILE
   image-updater-sim scale [--registry] [--json]
 
-run     one run; twice, and compared, unless --once
+run     one run; twice, and compared, unless --once; a failure shows its last N lines (40)
 swarm   many runs with consecutive seeds
 replay  the run that a plan file describes, twice, and compared; or a script with its expectations
 scale   10,000 applications over 2,000 repositories, measured; with --registry, what registries are
@@ -116,7 +116,7 @@ impl Command {
         match command.as_str() {
             "run" => {
                 flags.only(
-                    &["--seed", "--apps", "--hours", "--planted"],
+                    &["--seed", "--apps", "--hours", "--planted", "--lines"],
                     &["--faultless", "--single", "--once"],
                 )?;
                 let mut options = Options::derive(
@@ -129,6 +129,9 @@ impl Command {
                     let planted = Planted::from_invariant(name);
                     let problem = || format!("--planted: {name:?} is none of S1, S10, L2");
                     options.plant(planted.ok_or_else(problem)?);
+                }
+                if let Some(lines) = flags.number("--lines")? {
+                    options.lines_max = lines;
                 }
                 Ok(Self::Run {
                     options: Box::new(options),

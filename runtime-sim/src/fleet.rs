@@ -358,6 +358,7 @@ fn options(size: FleetSize) -> Options {
         warmup: true,
         split: false,
         planted: None,
+        lines_max: 0,
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Options {
     pub split: bool,
     /// A bug that the run must find.
     pub planted: Option<Planted>,
+    /// How many last lines of the trace a report shows; no part of what happens.
+    pub lines_max: usize,
 }
 
 /// Which faults a run may have.
@@ -105,6 +107,9 @@ pub struct Faults {
     /// Per virtual day: the process ends and starts with empty memory.
     pub restarts_per_day: u32,
 }
+
+/// Lines of the trace that a report shows unless it is asked for more.
+const LINES_MAX: usize = 40;
 
 /// Bugs that are planted to see whether the checks bite. Each is a lie of the harness between core and
 /// world, so that the production core carries no test code.
@@ -165,6 +170,7 @@ impl Options {
             warmup: true,
             split: false,
             planted: None,
+            lines_max: LINES_MAX,
         }
     }
 
@@ -244,6 +250,7 @@ impl Options {
             warmup: true,
             split: true,
             planted: None,
+            lines_max: LINES_MAX,
         }
     }
 

@@ -9,8 +9,6 @@ use std::fmt::Write as _;
 
 use image_updater_core::time::Time;
 
-/// Lines that are kept for the report of a failure.
-const KEPT_LINES_MAX: usize = 40;
 /// Steps between two checkpoints of the hash.
 const CHECKPOINT_STEPS: u64 = 1024;
 
@@ -22,11 +20,18 @@ pub struct Trace {
     kept: VecDeque<String>,
     checkpoints: Vec<u64>,
     buffer: String,
-    /// Keeps every line instead of the last few.
-    pub keep_all: bool,
+    lines_max: usize,
 }
 
 impl Trace {
+    /// No line yet; of all, the last `lines_max` will be kept.
+    pub fn new(lines_max: usize) -> Self {
+        Self {
+            lines_max,
+            ..Self::default()
+        }
+    }
+
     /// Adds a line: when, what kind, and the rest.
     pub fn line(&mut self, at: Time, kind: &str, rest: Arguments<'_>) {
         self.buffer.clear();
@@ -39,10 +44,12 @@ impl Trace {
             self.checkpoints.push(self.hash);
         }
         // A line that goes lends its room to the next.
-        let full = !self.keep_all && self.kept.len() == KEPT_LINES_MAX;
-        let next = if full { self.kept.pop_front() } else { None };
+        let is_full = self.kept.len() >= self.lines_max;
+        let next = if is_full { self.kept.pop_front() } else { None };
         let line = std::mem::replace(&mut self.buffer, next.unwrap_or_default());
-        self.kept.push_back(line);
+        if self.lines_max > 0 {
+            self.kept.push_back(line);
+        }
     }
 
     /// The hash over all lines so far.
@@ -86,7 +93,7 @@ mod tests {
     #[test]
     fn equal_traces_hash_equal_and_a_difference_is_located() {
         let run = |odd: u64| {
-            let mut trace = Trace::default();
+            let mut trace = Trace::new(40);
             for step in 0..3000 {
                 trace.line(
                     Time::from_secs(step),
@@ -99,6 +106,6 @@ mod tests {
         assert_eq!(run(9999).hash(), run(9999).hash());
         assert_eq!(run(9999).first_difference(&run(9999)), None);
         assert_eq!(run(9999).first_difference(&run(1500)), Some(1024..2048));
-        assert_eq!(run(1).kept().count(), KEPT_LINES_MAX);
+        assert_eq!(run(1).kept().count(), 40);
     }
 }

@@ -30,6 +30,7 @@ use image_updater_core::event::Event;
 use image_updater_core::http::HttpOutcome;
 use image_updater_core::id::OpId;
 use image_updater_core::input::Input;
+use image_updater_core::registry::outcome::RegistryOutcome;
 use image_updater_core::time::{Time, Wakeup};
 use image_updater_fixtures::Request;
 use serde_json::Value;
@@ -158,6 +159,7 @@ impl Observers {
                 user: user.unwrap_or_default().to_owned(),
             });
         }
+        self.liveness.sent();
         let result = self.requests.sent(now, op, asked, user);
         self.note(result);
         self.asked.insert(op, asked.clone());
@@ -202,6 +204,9 @@ impl Observers {
             && let Event::CheckStarted { key, .. } = event
         {
             self.tally.starts.push((now, key.name.to_string()));
+        }
+        if let Event::Registry(RegistryOutcome::RetryRefused { endpoint, .. }) = event {
+            self.requests.refused(now, endpoint);
         }
         let result = self.safety.event(event);
         self.note(result);

@@ -31,8 +31,8 @@ const TOKEN_ATTEMPTS_MAX: u32 = 7;
 const RETRY_FLOOR: u64 = 60;
 /// What counts of an attempt for each answer, in thousandths; twice a fifth.
 const RETRY_PER_ANSWER: u64 = 400;
-/// Most that answers add up to, in thousandths.
-const RETRY_BALANCE_MAX: u64 = 300_000;
+/// Most that answers add up to, in thousandths; twice three hundred.
+const RETRY_BALANCE_MAX: u64 = 600_000;
 /// The least sleep after the first failed attempt: 200 ms times 0.7.
 const SLEEP_MIN: Duration = Duration::from_millis(140);
 /// The longest sleep between two attempts.
@@ -87,6 +87,8 @@ struct Host {
     has_tokens: bool,
     complained: Option<Time>,
     answered: Option<Time>,
+    /// When the budget for further attempts last said no: that lookup is over, and the next may come at any time.
+    refused: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +104,8 @@ struct Open {
 struct Track {
     begun: Time,
     n_failed: u32,
+    /// It is known which attempt is which: the first followed no failure that it could be a further attempt of.
+    is_sure: bool,
     /// The last attempt failed then, and another may follow.
     failed: Option<Time>,
 }
@@ -145,6 +149,14 @@ impl Requests {
             | Action::Restart
             | Action::Trouble(_)
             | Action::Rotate { .. } => {}
+        }
+    }
+
+    /// The budget of a registry says no to another attempt.
+    pub fn refused(&mut self, now: Time, endpoint: &str) {
+        let name = endpoint.trim_start_matches("http://");
+        if let Some(host) = self.by_host.get_mut(name) {
+            host.refused = Some(now);
         }
     }
 
@@ -241,9 +253,12 @@ impl Requests {
     fn attempt(&mut self, now: Time, key: Key, part: Part) -> Result<(), Violation> {
         let name = key.0.clone();
         let subject = format!("{}{}", key.0, key.1);
+        // Whoever came or went may have left a lookup half done.
+        let is_undisturbed = self.stirred.is_none_or(|at| now.since(at) > self.interval);
         let track = self.tracks.entry(key).or_insert(Track {
             begun: now,
             n_failed: 0,
+            is_sure: is_undisturbed,
             failed: None,
         });
         // A lookup that had to queue began before its first request was sent.
@@ -256,6 +271,7 @@ impl Requests {
             let may_go_on = failed.is_some_and(|failed| now.since(failed) <= LATE);
             if track.n_failed >= ATTEMPTS_MAX || !may_go_on {
                 (track.begun, track.n_failed) = (now, 0);
+                track.is_sure = failed.is_none();
             }
             return Ok(());
         }
@@ -275,6 +291,7 @@ impl Requests {
         // Where lookups queue, the next may follow the last attempt of one at once: two look like one, and it
         // is not known which attempt this is.
         // A tag is looked up for its date and for its digest, by the same URL.
+        let is_sure = track.is_sure;
         let is_one = is_calm && !host.has_tokens && part == Part::List;
         let lookups_max = if is_one { 1 } else { 2 };
         // A token that failed for one lookup may be wanted by the next at once: no more is claimed of it
@@ -296,7 +313,14 @@ impl Requests {
             return Err(Violation::new("S6", subject, detail));
         }
         // A login that was never accepted goes alone, and others wait for what becomes of it.
-        if gap > LATE && is_calm && host.n_logins == 0 && part == Part::List {
+        let has_refused = host.refused.is_some_and(|at| at >= failed);
+        if gap > LATE
+            && is_calm
+            && is_sure
+            && !has_refused
+            && host.n_logins == 0
+            && part == Part::List
+        {
             let detail = format!("attempt {} after {gap:?}", track.n_failed + 1);
             return Err(Violation::new("S6", subject, detail));
         }
@@ -376,7 +400,7 @@ impl Requests {
         } else if !is_page_before(outcome)
             && let Some(track) = self.tracks.get_mut(&open.key)
         {
-            (track.failed, track.n_failed) = (None, 0);
+            (track.failed, track.n_failed, track.is_sure) = (None, 0, true);
         }
     }
 

@@ -178,7 +178,7 @@ impl Engine {
             core: Updater::new(config.clone(), Seed(seed), now),
             observers: Observers::new(&options, &plan),
             world,
-            trace: Trace::default(),
+            trace: Trace::new(options.lines_max),
             steps: 0,
             injected: BTreeMap::new(),
             config,
