@@ -9,7 +9,7 @@ use image_updater_core::metrics::exposition::write_samples;
 use image_updater_core::metrics::{FAMILIES, FamilyType, Value};
 use image_updater_core::schedule::Mode;
 use image_updater_fixtures::AppSpec;
-use image_updater_fixtures::registry::Auth;
+use image_updater_fixtures::registry::{Auth, PullQuota};
 use image_updater_tests::world::{ApiFault, INTERVAL, NAMESPACE, RegistryFault, World};
 
 const PREFIX: &str = "argocd_image_updater_";
@@ -58,6 +58,7 @@ fn every_family_moves() {
             || answered_with(429, &[("retry-after", "30")]),
             &["registry_throttled_until_timestamp"],
         ),
+        (a_pull_quota, &["registry_quota_remaining"]),
         (a_silent_registry, &["registry_in_flight_requests"]),
         (
             || tokens(Settings::clone(&World::settings())),
@@ -470,6 +471,24 @@ fn tokens(settings: Settings) -> World {
         world.push(&image, &["1.0.0", "1.1.0"]);
         world.apply(&AppSpec::helm(NAMESPACE, name).image(&image, "1.0.0"));
     }
+    world.sync();
+    world.run_for(Duration::from_secs(20));
+    world
+}
+
+/// A registry that counts pulls by account, asked for a manifest.
+fn a_pull_quota() -> World {
+    let mut world = World::plain();
+    let registry = world.registry("t.test");
+    registry.auth = Auth::bearer(300);
+    registry.pull_quota = Some(PullQuota {
+        anonymous_max: 100,
+        account_max: 200,
+        window: Duration::from_hours(6),
+    });
+    world.push("t.test/org/web", &["latest"]);
+    let app = AppSpec::helm(NAMESPACE, "web").image_with("t.test/org/web", "latest", "latest");
+    world.apply(&app.strategy("digest"));
     world.sync();
     world.run_for(Duration::from_secs(20));
     world

@@ -162,6 +162,8 @@ families! {
         "Attempts to get a token.";
     RegistryTokenLifetime, "registry_jwt_token_ttl_seconds", Histogram(&LIFETIMES), TOKEN,
         "Lives of tokens as their servers announced them.";
+    RegistryQuotaRemaining, "registry_quota_remaining", Gauge, REGISTRY,
+        "Pulls that the registry last said are left; of several accounts the one with the fewest.";
     RegistryDuration, "registry_request_duration_seconds", Histogram(&SHORT), REGISTRY,
         "Time that a request to the registry took, the body included.";
     RegistryRetries, "registry_request_retries_total", Counter, &["op", "registry"],

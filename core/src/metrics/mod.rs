@@ -193,6 +193,14 @@ impl Metrics {
                 let series = self.registries.of(endpoint);
                 series.throttled_until = series.throttled_until.max(Some(wall_of(now, *until)));
             }
+            RegistryOutcome::QuotaCounted {
+                endpoint,
+                source,
+                quota,
+            } => {
+                let series = self.registries.of(endpoint);
+                series.on_quota(source.as_ref(), quota.remaining);
+            }
             RegistryOutcome::Observed(observation) => self.on_observed(observation),
             RegistryOutcome::ListingFinished { .. }
             | RegistryOutcome::FactsFinished { .. }
@@ -200,7 +208,6 @@ impl Metrics {
             | RegistryOutcome::RetryRefused { .. }
             | RegistryOutcome::PaceChanged { .. }
             | RegistryOutcome::SlotsChanged { .. }
-            | RegistryOutcome::QuotaCounted { .. }
             | RegistryOutcome::QuotaLow { .. }
             | RegistryOutcome::PortsExhausted { .. }
             | RegistryOutcome::PortsRecovered

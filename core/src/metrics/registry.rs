@@ -11,12 +11,16 @@ use super::family::FamilyId;
 use super::histogram::Histogram;
 use super::token::Tokens;
 use crate::bytes;
+use crate::credential::CredentialSource;
 use crate::http::TransportKind;
 use crate::registry::{RequestEnd, RequestKind};
 use crate::time::UnixTime;
 
 /// Statuses told apart for one registry. Further ones are counted as `other`.
 const STATUSES_MAX: usize = 64;
+
+/// Accounts of one registry whose quotas are kept. Further ones are not.
+const QUOTAS_MAX: usize = 32;
 
 /// Categories of errors, in the order of their words.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -124,6 +128,8 @@ pub(super) struct RegistrySeries {
     pub(super) errors: [u64; ErrorKind::ALL.len()],
     pub(super) retries: [u64; RetryOp::ALL.len()],
     pub(super) throttled_until: Option<UnixTime>,
+    /// What accounts have left, by where their credentials come from; `None` is nobody.
+    quotas: Vec<(Option<CredentialSource>, u64)>,
     pub(super) tokens: Tokens,
 }
 
@@ -155,6 +161,7 @@ impl Registries {
                 size_of::<RegistrySeries>()
                     + series.duration.heap_bytes()
                     + series.statuses.capacity() * size_of::<(u16, u64)>()
+                    + series.quotas.capacity() * size_of::<(Option<CredentialSource>, u64)>()
                     + series.tokens.heap_bytes()
             })
             .sum();
@@ -210,6 +217,26 @@ impl RegistrySeries {
         self.retries[RetryOp::of(kind) as usize] += 1;
     }
 
+    /// An account was told what it has left.
+    pub(super) fn on_quota(&mut self, source: Option<&CredentialSource>, remaining: u64) {
+        let known = self
+            .quotas
+            .iter()
+            .position(|(one, _)| one.as_ref() == source);
+        match known {
+            Some(at) => self.quotas[at].1 = remaining,
+            None if self.quotas.len() < QUOTAS_MAX => {
+                self.quotas.push((source.cloned(), remaining));
+            }
+            None => {}
+        }
+    }
+
+    /// What the account has left that has the least; `None` where nothing is counted.
+    pub(super) fn quota_remaining(&self) -> Option<u64> {
+        self.quotas.iter().map(|(_, left)| *left).min()
+    }
+
     fn on_status(&mut self, status: u16) {
         match self
             .statuses
@@ -238,6 +265,22 @@ mod tests {
         assert_eq!(series.statuses.len(), STATUSES_MAX);
         assert_eq!(series.statuses_other, 1_000 - STATUSES_MAX as u64);
         assert_eq!((series.requests, series.in_flight), (1_000, 0));
+    }
+
+    #[test]
+    fn of_several_quotas_the_smallest_is_told() {
+        let mut series = RegistrySeries::default();
+        assert_eq!(series.quota_remaining(), None);
+        let env = |name: &str| CredentialSource::Env(name.into());
+        series.on_quota(None, 7);
+        series.on_quota(Some(&env("HUB")), 200);
+        assert_eq!(series.quota_remaining(), Some(7));
+        series.on_quota(None, 300);
+        assert_eq!(series.quota_remaining(), Some(200));
+        for account in 0..1_000_u32 {
+            series.on_quota(Some(&env(&alloc::format!("HUB_{account}"))), 500);
+        }
+        assert_eq!(series.quotas.len(), QUOTAS_MAX);
     }
 
     #[test]

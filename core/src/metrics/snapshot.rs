@@ -105,6 +105,9 @@ impl<'a> Snapshot<'a> {
             FamilyId::RegistryThrottledUntil => {
                 self.of_registries(id, |one| one.throttled_until.map(unix))
             }
+            FamilyId::RegistryQuotaRemaining => {
+                self.of_registries(id, |one| one.quota_remaining().map(Value::Integer))
+            }
             FamilyId::RegistryErrors => self.of_registries_by(id, |one| {
                 let kinds = ErrorKind::ALL.iter().zip(one.errors);
                 Box::new(kinds.map(|(kind, n)| (LabelValue::Text(kind.as_str()), n)))

@@ -188,7 +188,7 @@ impl Schedule {
         self.line.leave(lane);
         self.n_running -= 1;
         if let Stage::Passing(pass) = &mut self.stage {
-            pass.on_finished(outcome);
+            pass.on_finished(started, outcome);
         }
         self.drop_holding(&shared);
         let entry = self.entry_mut(&shared);
@@ -255,7 +255,8 @@ impl Schedule {
                 }
             }
             // A slot that comes free is a call, and so is the end of a run.
-            Stage::Unsynced | Stage::Passing(_) | Stage::Done | Stage::Continuous => None,
+            Stage::Passing(_) => self.warmup_end(),
+            Stage::Unsynced | Stage::Done | Stage::Continuous => None,
         };
         at.filter(|at| *at < Time::from_nanos(u64::MAX))
     }

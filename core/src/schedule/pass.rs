@@ -73,12 +73,18 @@ impl Pass {
         }
     }
 
+    pub(super) const fn began(&self) -> Time {
+        self.began
+    }
+
     pub(super) const fn on_started(&mut self) {
         self.totals.started += 1;
     }
 
-    pub(super) const fn on_finished(&mut self, outcome: Outcome) {
+    /// A run that was started then has ended. Those that the warm-up left behind are not of this pass.
+    pub(super) fn on_finished(&mut self, started: Time, outcome: Outcome) {
         match outcome {
+            _ if started < self.began => {}
             Outcome::Success => self.totals.succeeded += 1,
             Outcome::Failure => self.totals.failed += 1,
         }

@@ -8,6 +8,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::id::AppKey;
 use crate::schedule::due::cycle_next;
@@ -19,6 +20,9 @@ use crate::time::Time;
 
 /// Events kept for an observer that does not come; the oldest go first.
 const EVENTS_MAX: usize = 64;
+
+/// The longest that the warm-up holds back the first checks; an interval, where that is shorter.
+pub(super) const WARMUP_MAX: Duration = Duration::from_mins(1);
 
 /// What the scheduler as a whole is doing.
 #[derive(Debug)]
@@ -39,13 +43,12 @@ impl Schedule {
     /// What time and the end of runs bring about. At most one pass begins in one call, so that no
     /// interval, however small, loops here.
     pub(super) fn advance(&mut self) {
-        if let Stage::Passing(pass) = &self.stage
-            && !self.line.has_next()
-            && self.n_running == 0
-        {
+        if let Stage::Passing(pass) = &self.stage {
+            let is_over = !self.line.has_next() && self.n_running == 0;
             match pass.name {
-                PassName::Warmup => self.end_warmup(),
-                PassName::Cycle => self.end_cycle(),
+                PassName::Warmup if is_over || self.is_warmup_overdue() => self.end_warmup(),
+                PassName::Cycle if is_over => self.end_cycle(),
+                PassName::Warmup | PassName::Cycle => {}
             }
         }
         if let Stage::Resting { until } = self.stage
@@ -82,9 +85,32 @@ impl Schedule {
         self.on_count();
     }
 
+    /// When the warm-up ends at the latest: a registry that hangs holds back its own applications only
+    /// (L3). Runs that are under way then go on, dry.
+    pub(super) fn warmup_end(&self) -> Option<Time> {
+        match &self.stage {
+            Stage::Passing(pass) if pass.name == PassName::Warmup => {
+                Some(pass.began().after(self.settings.interval.min(WARMUP_MAX)))
+            }
+            Stage::Unsynced
+            | Stage::Passing(_)
+            | Stage::Resting { .. }
+            | Stage::Done
+            | Stage::Continuous => None,
+        }
+    }
+
+    fn is_warmup_overdue(&self) -> bool {
+        self.warmup_end().is_some_and(|end| end <= self.now)
+    }
+
     fn end_warmup(&mut self) {
         self.close_pass();
         self.line.on_exempt(false);
+        for key in &self.present() {
+            // Whom the warm-up did not reach was not passed over.
+            self.entry_mut(key).since = None;
+        }
         self.open();
     }
 

@@ -206,7 +206,7 @@ impl Observers {
             self.tally.starts.push((now, key.name.to_string()));
         }
         if let Event::Registry(RegistryOutcome::RetryRefused { endpoint, .. }) = event {
-            self.requests.refused(now, endpoint);
+            self.requests.refused(endpoint);
         }
         let result = self.safety.event(event);
         self.note(result);

@@ -87,8 +87,6 @@ struct Host {
     has_tokens: bool,
     complained: Option<Time>,
     answered: Option<Time>,
-    /// When the budget for further attempts last said no: that lookup is over, and the next may come at any time.
-    refused: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -152,11 +150,11 @@ impl Requests {
         }
     }
 
-    /// The budget of a registry says no to another attempt.
-    pub fn refused(&mut self, now: Time, endpoint: &str) {
+    /// The budget of a registry says no to another attempt: a lookup is over, and the next may come any time.
+    pub fn refused(&mut self, endpoint: &str) {
         let name = endpoint.trim_start_matches("http://");
-        if let Some(host) = self.by_host.get_mut(name) {
-            host.refused = Some(now);
+        for (_, track) in self.tracks.iter_mut().filter(|(key, _)| key.0 == name) {
+            track.is_sure = false;
         }
     }
 
@@ -292,7 +290,7 @@ impl Requests {
         // is not known which attempt this is.
         // A tag is looked up for its date and for its digest, by the same URL.
         let is_sure = track.is_sure;
-        let is_one = is_calm && !host.has_tokens && part == Part::List;
+        let is_one = is_calm && is_sure && !host.has_tokens && part == Part::List;
         let lookups_max = if is_one { 1 } else { 2 };
         // A token that failed for one lookup may be wanted by the next at once: no more is claimed of it
         // than the budget.
@@ -313,14 +311,7 @@ impl Requests {
             return Err(Violation::new("S6", subject, detail));
         }
         // A login that was never accepted goes alone, and others wait for what becomes of it.
-        let has_refused = host.refused.is_some_and(|at| at >= failed);
-        if gap > LATE
-            && is_calm
-            && is_sure
-            && !has_refused
-            && host.n_logins == 0
-            && part == Part::List
-        {
+        if gap > LATE && is_one && host.n_logins == 0 {
             let detail = format!("attempt {} after {gap:?}", track.n_failed + 1);
             return Err(Violation::new("S6", subject, detail));
         }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;
+use core::time::Duration;
 
 use crate::id::AppKey;
 use crate::keyed::{Purpose, Seed};
@@ -63,7 +64,7 @@ struct Lane {
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Stage {
     Unsynced,
-    Warmup,
+    Warmup(Time),
     Cycle,
     Resting(Time),
     Done,
@@ -90,7 +91,7 @@ impl Model {
             return;
         }
         if self.settings.warmup && !self.settings.interval.is_zero() {
-            self.stage = Stage::Warmup;
+            self.stage = Stage::Warmup(self.now);
             self.all_wait();
         } else {
             self.open();
@@ -226,7 +227,7 @@ impl Model {
             return None;
         }
         let n = self.next()?;
-        let is_warmup = self.stage == Stage::Warmup;
+        let is_warmup = matches!(self.stage, Stage::Warmup(_));
         let now = self.now;
         let app = &mut self.apps[n];
         let repo = app.repo?;
@@ -252,7 +253,7 @@ impl Model {
 
     pub(super) fn limit(&self) -> usize {
         let live = self.apps.iter().filter(|app| app.repo.is_some()).count();
-        let is_warmup = self.stage == Stage::Warmup;
+        let is_warmup = matches!(self.stage, Stage::Warmup(_));
         self.settings.workers(live, is_warmup) as usize
     }
 
@@ -303,9 +304,15 @@ impl Model {
         let is_running = |app: &App| matches!(app.state, State::Running { .. });
         let is_over =
             |model: &mut Self| model.next().is_none() && !model.apps.iter().any(is_running);
-        if self.stage == Stage::Warmup && is_over(self) {
-            self.close();
-            self.open();
+        if let Stage::Warmup(began) = self.stage {
+            let long = self.settings.interval.min(Duration::from_mins(1));
+            if is_over(self) || self.now.since(began) >= long {
+                self.close();
+                for app in &mut self.apps {
+                    app.put_off = None;
+                }
+                self.open();
+            }
         } else if self.stage == Stage::Cycle && is_over(self) {
             self.end_cycle();
         }
@@ -352,7 +359,8 @@ impl Model {
             Mode::Continuous => {
                 self.stage = Stage::Continuous;
                 for n in 0..self.apps.len() {
-                    if self.apps[n].repo.is_some() {
+                    let is_running = matches!(self.apps[n].state, State::Running { .. });
+                    if self.apps[n].repo.is_some() && !is_running {
                         self.arm(n);
                     }
                 }
@@ -383,7 +391,8 @@ impl Model {
 
     fn all_wait(&mut self) {
         for n in 0..self.apps.len() {
-            if self.apps[n].repo.is_some() {
+            let is_running = matches!(self.apps[n].state, State::Running { .. });
+            if self.apps[n].repo.is_some() && !is_running {
                 self.wait(n);
             }
         }
@@ -391,6 +400,9 @@ impl Model {
 
     fn wait(&mut self, n: usize) {
         let repo = self.apps[n].repo.expect("a live application");
+        self.lane(repo);
+        // A run that the warm-up left behind may close a lane that is new.
+        self.look_at_caps();
         let blocked = self.lane(repo).blocked;
         let app = &mut self.apps[n];
         app.state = State::Waiting;
@@ -418,7 +430,7 @@ impl Model {
             });
             let used = lane.starts.len() + earlier.count();
             let cap = self.settings.per_repo_cap as usize;
-            let full = cap > 0 && self.stage != Stage::Warmup && used >= cap;
+            let full = cap > 0 && !matches!(self.stage, Stage::Warmup(_)) && used >= cap;
             if full && !lane.blocked {
                 for app in &mut self.apps {
                     if app.repo == Some(repo) && app.state == State::Waiting {

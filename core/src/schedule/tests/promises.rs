@@ -54,6 +54,40 @@ fn the_warmup_is_dry_has_one_slot_and_leaves_no_trace() {
 }
 
 #[test]
+fn a_warmup_that_takes_long_holds_back_nobody_else() {
+    for (settings, bound) in [
+        (continuous(10), 10),
+        (cycle(10), 10),
+        (continuous(300), 60),
+        (cycle(300), 60),
+    ] {
+        let settings = ScheduleSettings {
+            warmup: true,
+            ..parallel(settings)
+        };
+        let mut world = World::new(settings, &["hangs", "other"]);
+        assert_eq!(world.starts(0), ["hangs"], "one slot");
+        world.schedule.give_slot(&key("hangs"));
+        assert_eq!(world.starts(0), ["other"]);
+        world.finishes(1, "other", true);
+        assert_eq!(world.starts(bound - 1), [""; 0]);
+        let wakeup = world.schedule.next_wakeup();
+        assert_eq!(wakeup, Some(Time::from_secs(bound)));
+        assert_eq!(world.starts(bound), ["other"], "{settings:?}");
+        assert_eq!(world.history("hangs"), History::default());
+        // What it had begun goes on, and is the dry run that it was.
+        world.finishes(bound + 1, "hangs", true);
+        assert_eq!(world.history("hangs"), History::default());
+        world.finishes(bound + 1, "other", true);
+        let names = (bound + 1..=bound + 400).flat_map(|now| world.starts(now));
+        assert!(
+            names.into_iter().any(|name| name == "hangs"),
+            "{settings:?}"
+        );
+    }
+}
+
+#[test]
 fn a_recreated_application_is_a_new_one_and_waits_for_the_old_run() {
     let mut world = World::new(parallel(continuous(10)), &["a"]);
     assert_eq!(world.starts(0), ["a"]);
