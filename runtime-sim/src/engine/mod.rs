@@ -396,14 +396,18 @@ impl Engine {
 
     /// Drains effects into the world and events into the observers, then re-arms the timer.
     fn drain(&mut self) {
-        while let Some(effect) = self.core.poll_effect() {
+        loop {
+            // What has happened is told before what follows from it.
+            while let Some(event) = self.core.poll_event() {
+                self.trace
+                    .line(self.now, "event", format_args!("{event:?}"));
+                self.judge_last_line();
+                self.observers.event(self.now, &event);
+            }
+            let Some(effect) = self.core.poll_effect() else {
+                break;
+            };
             self.start(effect);
-        }
-        while let Some(event) = self.core.poll_event() {
-            self.trace
-                .line(self.now, "event", format_args!("{event:?}"));
-            self.judge_last_line();
-            self.observers.event(self.now, &event);
         }
         let Some(wakeup) = self.core.poll_timeout() else {
             return;
