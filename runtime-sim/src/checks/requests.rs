@@ -47,6 +47,8 @@ const BAN_LOGINS: usize = 30;
 const BAN_WINDOW: Duration = Duration::from_mins(3);
 /// Longest time until an application that came or went has its effect.
 const STIRRED: Duration = Duration::from_secs(15);
+/// Longest time that the attempts of one lookup take, when none of them is answered.
+const LOOKUP_MAX: Duration = Duration::from_secs(200);
 /// After a complaint, the rate is lowered for some time: no upper bound is claimed for so long.
 const WARY: Duration = Duration::from_mins(20);
 
@@ -252,7 +254,7 @@ impl Requests {
         let name = key.0.clone();
         let subject = format!("{}{}", key.0, key.1);
         // Whoever came or went may have left a lookup half done.
-        let is_undisturbed = self.stirred.is_none_or(|at| now.since(at) > self.interval);
+        let is_undisturbed = self.stirred.is_none_or(|at| now.since(at) > LOOKUP_MAX);
         let track = self.tracks.entry(key).or_insert(Track {
             begun: now,
             n_failed: 0,
