@@ -272,7 +272,12 @@ fn escaped(bytes: &[u8], own: &[u8]) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(byte) || own.contains(byte) {
             text.push(char::from(*byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            const DIGITS: [char; 16] = [
+                '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+            ];
+            text.push('%');
+            text.push(DIGITS[usize::from(byte >> 4)]);
+            text.push(DIGITS[usize::from(byte & 15)]);
         }
     }
     text

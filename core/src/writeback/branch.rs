@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use sha2::{Digest as _, Sha256};
 
@@ -141,11 +141,10 @@ fn data(changes: &[Change]) -> Value {
             ]))
         })
         .collect();
-    let digest: String = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut digest = String::with_capacity(64);
+    for byte in hash.finalize() {
+        write!(digest, "{byte:02x}").expect("a String takes everything");
+    }
     Value::record(Vec::from([
         ("Images", Value::list(images)),
         ("SHA256", Value::text(&digest)),

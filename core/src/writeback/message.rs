@@ -8,7 +8,7 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use super::template::{Template, TemplateError, Value};
 use crate::id::AppKey;
@@ -194,7 +194,7 @@ fn body(parts: &[BatchPart]) -> String {
         }
     }
     if n_left_out > 0 {
-        body.push_str(&format!("\nand {n_left_out} more\n"));
+        write!(body, "\nand {n_left_out} more\n").expect("a String takes everything");
     }
     body
 }

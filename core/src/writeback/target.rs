@@ -73,19 +73,19 @@ impl Target {
             return Self::file(TargetKind::Override, written);
         };
         let keyword = written.trim();
-        if let Some(rest) = behind(keyword, "kustomization") {
-            let path = joined(source_path, rest.unwrap_or(""));
+        if let Some(rest) = behind(keyword, "kustomization", "") {
+            let path = joined(source_path, rest);
             return Ok(Self {
                 kind: TargetKind::Kustomization,
                 path: RepoPath::parse(&path)?,
                 written: path.into(),
             });
         }
-        if let Some(rest) = behind(keyword, "helmvalues") {
-            if rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('/')) {
+        if let Some(rest) = behind(keyword, "helmvalues", "values.yaml") {
+            if rest.is_empty() || rest.ends_with('/') {
                 return Err(TargetError::Folder(shown(written)));
             }
-            let path = joined(source_path, rest.unwrap_or("values.yaml"));
+            let path = joined(source_path, rest);
             return Self::file(TargetKind::HelmValues, path);
         }
         Self::file(TargetKind::Override, String::from(written))
@@ -119,11 +119,11 @@ pub fn override_path(key: &AppKey, controller_namespace: &str, source_path: &str
     joined_from_source(source_path, &file)
 }
 
-/// What follows a keyword: nothing, or the text behind its colon.
-fn behind<'a>(text: &'a str, keyword: &str) -> Option<Option<&'a str>> {
+/// What follows a keyword: the text behind its colon, or `default` where it stands alone.
+fn behind<'a>(text: &'a str, keyword: &str, default: &'a str) -> Option<&'a str> {
     match text.strip_prefix(keyword)? {
-        "" => Some(None),
-        rest => rest.strip_prefix(':').map(Some),
+        "" => Some(default),
+        rest => rest.strip_prefix(':'),
     }
 }
 

@@ -48,15 +48,15 @@ impl Sink {
         self.write_fmt(arguments).map_err(|_| RenderError::TooMuch)
     }
 
-    /// The text that `write` writes, as a value.
+    /// The text that `write` writes.
     pub(super) fn collect(
         &mut self,
         write: impl FnOnce(&mut Self) -> Result<(), RenderError>,
-    ) -> Result<Value, RenderError> {
+    ) -> Result<Rc<[u8]>, RenderError> {
         let outer = core::mem::take(&mut self.out);
         let written = write(self);
         let text = core::mem::replace(&mut self.out, outer);
-        written.map(|()| Value::Text(Rc::from(text)))
+        written.map(|()| Rc::from(text))
     }
 }
 
@@ -125,7 +125,7 @@ pub(super) fn printf(format: &[u8], values: &[Value], sink: &mut Sink) -> Result
             break;
         };
         rest = &rest[bytes.len()..];
-        let verb = Verb { char, ..verb };
+        let verb = verb.with_char(char);
         if char == '%' {
             sink.push(b"%")?;
         } else if !arguments.is_good {
@@ -202,8 +202,15 @@ impl Arguments<'_> {
         let value = self.values.get(self.next)?;
         self.next += 1;
         match value {
-            Value::Int(number) if number.unsigned_abs() <= NUMBER_MAX as u64 => Some(*number),
-            _ => None,
+            Value::Int(number) => Some(*number).filter(|number| {
+                usize::try_from(number.unsigned_abs()).is_ok_and(|n| n <= NUMBER_MAX)
+            }),
+            Value::Nil
+            | Value::Bool(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Record(_) => None,
         }
     }
 }
@@ -218,12 +225,12 @@ fn take_number(rest: &mut &[u8]) -> Option<usize> {
     }
     let mut number = 0_usize;
     for digit in &rest[..n_digits] {
-        number = number * 10 + usize::from(digit - b'0');
         if number > NUMBER_MAX {
             // Go stops where the number gets too large and does not take the digits behind.
             *rest = &[];
             return None;
         }
+        number = number * 10 + usize::from(digit - b'0');
     }
     *rest = &rest[n_digits..];
     Some(number)
@@ -231,11 +238,16 @@ fn take_number(rest: &mut &[u8]) -> Option<usize> {
 
 /// A verb with its flags.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "Go's verbs have these flags")]
 pub(super) struct Verb {
     pub char: char,
     pub has_plus: bool,
+    /// Plus under `v`: records with the names of their members.
+    pub names_members: bool,
     pub has_minus: bool,
     pub has_sharp: bool,
+    /// Sharp under `v`: as in the source of a program.
+    pub is_source: bool,
     pub has_space: bool,
     pub has_zero: bool,
     pub width: Option<usize>,
@@ -246,8 +258,10 @@ impl Verb {
     pub(super) const PLAIN: Self = Self {
         char: 'v',
         has_plus: false,
+        names_members: false,
         has_minus: false,
         has_sharp: false,
+        is_source: false,
         has_space: false,
         has_zero: false,
         width: None,
@@ -290,7 +304,7 @@ impl Verb {
                 arguments.is_good = false;
             }
         }
-        if rest.first() == Some(&b'.') {
+        if rest.len() > 1 && rest[0] == b'.' {
             *rest = &rest[1..];
             if is_after_index {
                 arguments.is_good = false;
@@ -298,19 +312,11 @@ impl Verb {
             is_after_index = arguments.take_index(rest);
             if rest.first() == Some(&b'*') {
                 *rest = &rest[1..];
-                verb.precision = match arguments.take_star() {
-                    Some(precision) => {
-                        let precision = usize::try_from(precision).ok();
-                        if precision.is_none() {
-                            trouble[1] = Some(b"%!(BADPREC)");
-                        }
-                        precision
-                    }
-                    None => {
-                        trouble[1] = Some(b"%!(BADPREC)");
-                        None
-                    }
-                };
+                let star = arguments.take_star();
+                verb.precision = star.and_then(|star| usize::try_from(star).ok());
+                if verb.precision.is_none() {
+                    trouble[1] = Some(b"%!(BADPREC)");
+                }
                 is_after_index = false;
             } else {
                 verb.precision = Some(take_number(rest).unwrap_or(0));
@@ -322,9 +328,23 @@ impl Verb {
         (verb, trouble)
     }
 
+    /// The verb `char` with these flags, of which two mean something else under `v`.
+    const fn with_char(self, char: char) -> Self {
+        if char != 'v' {
+            return Self { char, ..self };
+        }
+        Self {
+            char,
+            names_members: self.has_plus,
+            is_source: self.has_sharp,
+            has_plus: false,
+            has_sharp: false,
+            ..self
+        }
+    }
+
     /// Writes a value.
     pub(super) fn write(&self, value: &Value, sink: &mut Sink) -> Result<(), RenderError> {
-        let is_source = self.char == 'v' && self.has_sharp;
         if self.char == 'T' {
             let name = value.type_name().ok_or(RenderError::Unprintable)?;
             return self.write_text(name.as_bytes(), sink);
@@ -346,14 +366,14 @@ impl Verb {
                 None => self.write_bad(value, sink),
             },
             Value::Text(text) => match self.char {
-                'v' if is_source => self.write_quoted(text, sink),
+                'v' if self.is_source => self.write_quoted(text, sink),
                 'v' | 's' => self.write_text(text, sink),
                 'q' => self.write_quoted(text, sink),
                 'x' | 'X' => self.write_hex(text, sink),
                 _ => self.write_bad(value, sink),
             },
             Value::Bool(_) => self.write_bad(value, sink),
-            Value::List(_) | Value::Record(_) if is_source || self.char == 'p' => {
+            Value::List(_) | Value::Record(_) if self.is_source || self.char == 'p' => {
                 Err(RenderError::Unprintable)
             }
             Value::List(values) => {
@@ -372,7 +392,7 @@ impl Verb {
                     if n > 0 {
                         sink.push(b" ")?;
                     }
-                    if self.char == 'v' && self.has_plus {
+                    if self.names_members {
                         sink.push(name.as_bytes())?;
                         sink.push(b":")?;
                     }
@@ -386,11 +406,7 @@ impl Verb {
     fn write_bad(&self, value: &Value, sink: &mut Sink) -> Result<(), RenderError> {
         let name = value.type_name().ok_or(RenderError::Unprintable)?;
         sink.push_fmt(format_args!("%!{}({name}=", self.char))?;
-        let plain = Self {
-            char: 'v',
-            has_sharp: false,
-            ..*self
-        };
+        let plain = Self { char: 'v', ..*self };
         plain.write(value, sink)?;
         sink.push(b")")
     }
@@ -426,19 +442,13 @@ impl Verb {
             }
             number::quote(text, '"', self.has_plus, sink)
         })?;
-        match quoted {
-            Value::Text(quoted) => self.pad(&quoted, sink),
-            _ => Err(RenderError::Unprintable),
-        }
+        self.pad(&quoted, sink)
     }
 
     fn write_character(&self, code: i64, sink: &mut Sink) -> Result<(), RenderError> {
         let text = number::character(code);
         let quoted = sink.collect(|sink| number::quote(&text, '\'', self.has_plus, sink))?;
-        match quoted {
-            Value::Text(quoted) => self.pad(&quoted, sink),
-            _ => Err(RenderError::Unprintable),
-        }
+        self.pad(&quoted, sink)
     }
 
     fn write_hex(&self, text: &[u8], sink: &mut Sink) -> Result<(), RenderError> {
@@ -464,17 +474,7 @@ impl Verb {
             }
             Ok(())
         })?;
-        match hex {
-            Value::Text(hex) => {
-                // Zeros are for numbers.
-                let verb = Self {
-                    has_zero: self.has_zero,
-                    ..*self
-                };
-                verb.pad(&hex, sink)
-            }
-            _ => Err(RenderError::Unprintable),
-        }
+        self.pad(&hex, sink)
     }
 
     /// Writes a text and fills it up to the width, which counts characters.

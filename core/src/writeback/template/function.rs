@@ -83,13 +83,18 @@ impl Function {
             Self::Len => length(arguments).map(Value::Int),
             Self::Index => index(arguments),
             Self::Slice => slice(arguments, sink),
-            Self::Print => sink.collect(|sink| format::print(arguments, sink)),
-            Self::Println => sink.collect(|sink| format::println(arguments, sink)),
+            Self::Print => sink
+                .collect(|sink| format::print(arguments, sink))
+                .map(Value::Text),
+            Self::Println => sink
+                .collect(|sink| format::println(arguments, sink))
+                .map(Value::Text),
             Self::Printf => {
                 let Some((Value::Text(format), arguments)) = arguments.split_first() else {
                     return Err(RenderError::Arguments);
                 };
                 sink.collect(|sink| format::printf(format, arguments, sink))
+                    .map(Value::Text)
             }
             Self::Html => escaped(arguments, sink, escape::html),
             Self::Js => escaped(arguments, sink, escape::js),
@@ -103,17 +108,13 @@ fn escaped(
     sink: &mut Sink,
     escape: fn(&[u8], &mut Sink) -> Result<(), RenderError>,
 ) -> Result<Value, RenderError> {
-    let plain = match arguments {
-        [Value::Text(text)] => Rc::clone(text),
-        _ => {
-            let known: Vec<Value> = arguments.iter().map(format::or_no_value).collect();
-            match sink.collect(|sink| format::print(&known, sink))? {
-                Value::Text(text) => text,
-                _ => return Err(RenderError::Arguments),
-            }
-        }
+    let plain = if let [Value::Text(text)] = arguments {
+        Rc::clone(text)
+    } else {
+        let known: Vec<Value> = arguments.iter().map(format::or_no_value).collect();
+        sink.collect(|sink| format::print(&known, sink))?
     };
-    sink.collect(|sink| escape(&plain, sink))
+    sink.collect(|sink| escape(&plain, sink)).map(Value::Text)
 }
 
 fn pair(arguments: &[Value]) -> Result<(&Value, &Value), RenderError> {
@@ -199,7 +200,9 @@ fn index(arguments: &[Value]) -> Result<Value, RenderError> {
             Value::Text(text) => text
                 .get(position(at)?)
                 .map(|byte| Value::Int(i64::from(*byte))),
-            _ => return Err(RenderError::Arguments),
+            Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Record(_) => {
+                return Err(RenderError::Arguments);
+            }
         }
         .ok_or(RenderError::OutOfRange)?;
     }
@@ -209,7 +212,12 @@ fn index(arguments: &[Value]) -> Result<Value, RenderError> {
 fn position(at: &Value) -> Result<usize, RenderError> {
     match at {
         Value::Int(at) => usize::try_from(*at).map_err(|_| RenderError::OutOfRange),
-        _ => Err(RenderError::Arguments),
+        Value::Nil
+        | Value::Bool(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::List(_)
+        | Value::Record(_) => Err(RenderError::Arguments),
     }
 }
 
@@ -220,7 +228,9 @@ fn slice(arguments: &[Value], sink: &mut Sink) -> Result<Value, RenderError> {
     let (length, indexes_max) = match item {
         Value::Text(text) => (text.len(), 2),
         Value::List(values) => (values.len(), 3),
-        _ => return Err(RenderError::Arguments),
+        Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Record(_) => {
+            return Err(RenderError::Arguments);
+        }
     };
     if indexes.len() > indexes_max {
         return Err(RenderError::Arguments);
@@ -244,6 +254,8 @@ fn slice(arguments: &[Value], sink: &mut Sink) -> Result<Value, RenderError> {
     Ok(match item {
         Value::Text(text) => Value::Text(Rc::from(&text[from..to])),
         Value::List(values) => Value::List(Rc::from(&values[from..to])),
-        _ => return Err(RenderError::Arguments),
+        Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Record(_) => {
+            return Err(RenderError::Arguments);
+        }
     })
 }

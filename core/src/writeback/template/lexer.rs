@@ -223,11 +223,20 @@ impl<'a> Lexer<'a> {
 
     fn read_number(&mut self) -> Result<(), TemplateError> {
         let end = literal::end_of_number(self.rest);
-        if self.rest[end..].starts_with(|next| is_alphanumeric(next) || matches!(next, '+' | '-')) {
+        let (text, next) = self.rest.split_at(end);
+        if next.starts_with('i') {
+            return Err(self.fault("complex numbers are not supported"));
+        }
+        if next.starts_with(|next| is_alphanumeric(next) || matches!(next, '+' | '-')) {
             return Err(self.fault("a malformed number"));
         }
-        let number =
-            literal::number(&self.rest[..end]).ok_or_else(|| self.fault("a malformed number"))?;
+        let number = literal::number(text).ok_or_else(|| {
+            self.fault(if literal::is_hexadecimal_float(text) {
+                "hexadecimal numbers with a point are not supported"
+            } else {
+                "a malformed number"
+            })
+        })?;
         self.push(Token::Number(number));
         self.skip(end);
         Ok(())
@@ -278,11 +287,8 @@ fn end_of_quoted(text: &str, quote: char) -> Option<usize> {
     let mut is_escaped = false;
     for (at, char) in text.char_indices().skip(1) {
         match char {
-            _ if quote == '`' => {
-                if char == '`' {
-                    return Some(at);
-                }
-            }
+            '`' if quote == '`' => return Some(at),
+            _ if quote == '`' => {}
             '\n' => return None,
             _ if is_escaped => is_escaped = false,
             '\\' => is_escaped = true,

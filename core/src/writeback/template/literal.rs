@@ -144,8 +144,7 @@ pub(super) fn number(text: &str) -> Option<Number> {
         [b'0', _, ..] => (8, &lower[1..]),
         _ => (10, &*lower),
     };
-    let has_prefix = body.len() != lower.len();
-    let plain = without_underscores(body, has_prefix)?;
+    let plain = without_underscores(&lower, body)?;
     let magnitude = u64::from_str_radix(&plain, radix).ok()?;
     let number = if is_negative {
         0_i64.checked_sub_unsigned(magnitude)?
@@ -159,20 +158,41 @@ pub(super) fn number(text: &str) -> Option<Number> {
     Some(Number::Int(number))
 }
 
-/// Underscores may stand between digits, and behind a prefix; only numbers with a prefix may have them.
-fn without_underscores(body: &str, has_prefix: bool) -> Option<String> {
-    if !body.starts_with(|first: char| first.is_ascii_hexdigit() || first == '_') {
-        return None;
+/// True for a number that is hexadecimal and has a point or an exponent.
+pub(super) fn is_hexadecimal_float(text: &str) -> bool {
+    let lower = text.trim_start_matches(['+', '-']).to_ascii_lowercase();
+    lower.starts_with("0x") && lower.contains(['.', 'p'])
+}
+
+/// The text `part` of `whole` without underscores, which may only stand between two digits or behind a prefix.
+fn without_underscores(whole: &str, part: &str) -> Option<String> {
+    let is_hexadecimal = whole.starts_with("0x");
+    let has_prefix = ["0x", "0o", "0b"]
+        .iter()
+        .any(|prefix| whole.starts_with(prefix));
+    let digits = if has_prefix { &whole[2..] } else { whole };
+    let mut is_behind_digit = has_prefix;
+    let mut is_behind_underscore = false;
+    for byte in digits.bytes() {
+        let is_digit = byte.is_ascii_digit() || (is_hexadecimal && byte.is_ascii_hexdigit());
+        if (byte == b'_' && !is_behind_digit) || (is_behind_underscore && !is_digit) {
+            return None;
+        }
+        is_behind_digit = is_digit;
+        is_behind_underscore = byte == b'_';
     }
-    if body.contains('_') && (!has_prefix || body.contains("__") || body.ends_with('_')) {
-        return None;
-    }
-    Some(body.chars().filter(|char| *char != '_').collect())
+    let plain: String = part.chars().filter(|char| *char != '_').collect();
+    (!is_behind_underscore && !plain.starts_with(['+', '-'])).then_some(plain)
 }
 
 fn float(text: &str, lower: &str) -> Option<f64> {
-    if lower.starts_with("0x") || lower.contains(['_', 'p']) {
+    if lower.starts_with("0x") {
         return None;
     }
-    text.parse::<f64>().ok().filter(|number| number.is_finite())
+    without_underscores(lower, lower)?;
+    let plain: String = text.chars().filter(|char| *char != '_').collect();
+    plain
+        .parse::<f64>()
+        .ok()
+        .filter(|number| number.is_finite())
 }

@@ -112,7 +112,9 @@ pub(super) fn float(verb: &Verb, value: f64) -> Result<Option<NumberText>, Rende
     }
     let magnitude = value.abs();
     let digits = match verb.char {
-        'v' | 'g' | 'G' if verb.has_sharp => return Err(RenderError::Unprintable),
+        'v' | 'g' | 'G' if verb.has_sharp || verb.is_source => {
+            return Err(RenderError::Unprintable);
+        }
         'e' | 'E' | 'f' | 'F' if verb.has_sharp && verb.precision == Some(0) => {
             return Err(RenderError::Unprintable);
         }
@@ -144,7 +146,7 @@ fn general(magnitude: f64, precision: Option<usize>) -> String {
     let digits = if trimmed.is_empty() { "0" } else { trimmed };
     let n_digits = i64::try_from(digits.len()).unwrap_or(i64::MAX);
     let threshold = match precision {
-        None => 21,
+        None => 6,
         Some(precision) => {
             let precision = i64::try_from(precision.max(1)).unwrap_or(i64::MAX);
             if precision > n_digits && n_digits > exponent {

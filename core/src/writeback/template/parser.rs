@@ -73,16 +73,15 @@ impl<'t, 'a> Parser<'t, 'a> {
     fn parse_root(&mut self) -> Result<Vec<Node>, TemplateError> {
         let mut nodes = Vec::new();
         while let Some(token) = self.peek() {
-            match token {
-                Token::Text(text) => {
-                    self.at += 1;
-                    nodes.push(Node::Text((*text).into()));
-                }
-                _ if self.word_of_action() == Some("define") => self.parse_definition()?,
-                _ => match self.parse_action()? {
-                    Ok(node) => nodes.push(node),
-                    Err(_) => return Err(self.fault("end or else without a begin")),
-                },
+            if let Token::Text(text) = token {
+                self.at += 1;
+                nodes.push(Node::Text((*text).into()));
+            } else if self.word_of_action() == Some("define") {
+                self.parse_definition()?;
+            } else if let Ok(node) = self.parse_action()? {
+                nodes.push(node);
+            } else {
+                return Err(self.fault("end or else without a begin"));
             }
         }
         Ok(nodes)

@@ -142,11 +142,14 @@ impl<'t> Renderer<'t, '_> {
                 return Err(RenderError::Range);
             }
         }
-        // What stands behind `else` belongs to the loop around.
+        // Behind `else` a break ends this loop, and a continue goes on with the one around.
         let flow = if has_run {
             Flow::On
         } else {
-            self.walk(dot, &branch.otherwise)?
+            match self.walk(dot, &branch.otherwise)? {
+                Flow::On | Flow::Break => Flow::On,
+                Flow::Continue => Flow::Continue,
+            }
         };
         self.variables.truncate(outer);
         Ok(flow)
