@@ -1,0 +1,157 @@
+//! Our templates against those of Go, in the language's own words and in many small mutations of them.
+//!
+//! Where Go is missing the test says so and ends.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use image_updater_core::writeback::template::{RenderError, Template, Value};
+use serde_json::{Value as Json, json};
+
+/// Templates that render or are refused, one a line.
+const CASES: &str = include_str!("../oracle/templates.txt");
+/// Mutations of each of them.
+const MUTATIONS: usize = 40;
+/// Asks for more mutations by hand.
+const MUTATIONS_VARIABLE: &str = "IMAGE_UPDATER_TEMPLATE_MUTATIONS";
+
+#[test]
+fn templates_mean_what_go_says() {
+    let Some(oracle) = build_oracle() else {
+        return;
+    };
+    let cases = cases();
+    let mut child = Command::new(oracle.path().join("oracle"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the oracle starts");
+    let asked = json!({ "templates": cases }).to_string();
+    let mut stdin = child.stdin.take().expect("it reads");
+    stdin
+        .write_all(asked.as_bytes())
+        .expect("it takes the question");
+    drop(stdin);
+    let answer = child.wait_with_output().expect("it answers");
+    assert!(answer.status.success(), "the oracle failed");
+    let answer: Json = serde_json::from_slice(&answer.stdout).expect("it answers in JSON");
+    let renderings = answer["renderings"].as_array().expect("a list");
+    assert_eq!(renderings.len(), cases.len());
+    let mut wrong = Vec::new();
+    let mut n_done = 0;
+    for (case, theirs) in cases.iter().zip(renderings) {
+        n_done += usize::from(theirs["outcome"] == "done");
+        if let Some(ours) = difference(case, theirs) {
+            wrong.push(format!("{case:?}\n  go   {theirs}\n  ours {ours}"));
+        }
+    }
+    assert!(n_done > 300, "{n_done} of {} render at all", cases.len());
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// What we make of a template, if that is not what Go makes of it.
+fn difference(case: &str, theirs: &Json) -> Option<String> {
+    let outcome = theirs["outcome"].as_str().unwrap_or_default();
+    let template = match Template::parse(case) {
+        Ok(template) => template,
+        // A closed list, and we say so.
+        Err(error) if error.to_string().contains("not supported") => return None,
+        Err(error) => return (outcome != "parse").then(|| error.to_string()),
+    };
+    match template.render(&sample()) {
+        Ok(text) => (outcome != "done" || theirs["text"] != text.as_str()).then_some(text),
+        // What only Go can print, and what is beyond our bounds, is refused.
+        Err(RenderError::Unprintable | RenderError::TooMuch) if outcome != "parse" => None,
+        Err(error) => (outcome != "execute").then(|| error.to_string()),
+    }
+}
+
+/// The same data as in the oracle.
+fn sample() -> Value {
+    let change = |image, old, new| {
+        Value::record(vec![
+            ("Image", Value::text(image)),
+            ("OldTag", Value::text(old)),
+            ("NewTag", Value::text(new)),
+        ])
+    };
+    Value::record(vec![
+        ("AppName", Value::text("example-app")),
+        (
+            "AppChanges",
+            Value::list(vec![
+                change("foo/bar", "1.0", "1.1"),
+                change("\u{e9}\"x", "", "sha256:abc"),
+            ]),
+        ),
+    ])
+}
+
+/// The templates, and what comes of them when a character is left out, doubled, or exchanged with one of another.
+fn cases() -> Vec<String> {
+    let lines: Vec<String> = CASES
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| line.replace("\\n", "\n").replace("\\r", "\r"))
+        .collect();
+    let mut cases = lines.clone();
+    let mut state = 1_u64;
+    let mut draw = move |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).expect("31 bits") % below
+    };
+    let n_mutations = std::env::var(MUTATIONS_VARIABLE)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(MUTATIONS);
+    for line in &lines {
+        for _ in 0..n_mutations {
+            let mut chars: Vec<char> = line.chars().collect();
+            let at = draw(chars.len());
+            let other: Vec<char> = lines[draw(lines.len())].chars().collect();
+            let from = draw(other.len());
+            match draw(4) {
+                0 => drop(chars.remove(at)),
+                1 => chars.insert(at, chars[at]),
+                2 => chars[at] = other[from],
+                _ => {
+                    let to = (from + 1 + draw(8)).min(other.len());
+                    chars.splice(at..at, other[from..to].iter().copied());
+                }
+            }
+            cases.push(chars.into_iter().collect());
+        }
+    }
+    cases
+}
+
+/// Builds the oracle into a folder of its own.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn build_oracle() -> Option<tempfile::TempDir> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let built = Command::new("go")
+        .args(["build", "-o"])
+        .arg(folder.path().join("oracle"))
+        .arg(".")
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/oracle"))
+        .status();
+    match built {
+        Ok(status) => {
+            assert!(status.success(), "the oracle does not build");
+            Some(folder)
+        }
+        Err(error) => {
+            let is_required = std::env::var_os("IMAGE_UPDATER_REQUIRE_SERVERS").is_some();
+            assert!(!is_required, "go is missing: {error}");
+            eprintln!("SKIPPED: templates are not compared with Go's, as go is missing: {error}");
+            None
+        }
+    }
+}
