@@ -121,14 +121,13 @@ fn commit_message(case: &Case<'_>) -> Verdict {
 
 fn git_credentials_selection(case: &Case<'_>) -> Verdict {
     let input = case.input;
-    let selected = match text(&input["mode"]) {
-        "secret" => of_secret(input),
-        _ => {
-            let record = &input["repository"];
-            Record::new(fields(record))
-                .credential(text(&record["url"]))
-                .map_err(|error| error.to_string())
-        }
+    let selected = if text(&input["mode"]) == "secret" {
+        of_secret(input)
+    } else {
+        let record = &input["repository"];
+        Record::new(fields(record))
+            .credential(text(&record["url"]))
+            .map_err(|error| error.to_string())
     };
     match selected {
         Ok(credential) => Verdict::of(case, &credential_value(&credential)),
@@ -155,10 +154,9 @@ fn of_secret(input: &Value) -> Result<GitCredential, String> {
 
 fn fields(object: &Value) -> Fields {
     let member = |(name, value): (&String, &Value)| {
-        let text = match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         (name.as_str().into(), Secret::new(text))
     };
     object
@@ -331,7 +329,7 @@ fn changes(input: &Value) -> Vec<Change> {
             digest: text(&one[digest]).to_owned(),
         };
         let mut image = Image::parse(text(&one["image"]));
-        image.alias = text(&one["alias"]).to_owned();
+        text(&one["alias"]).clone_into(&mut image.alias);
         Change {
             image,
             old: tag("old_tag", "old_digest"),
