@@ -8,6 +8,7 @@ use image_updater_tokio::args::{
 };
 use image_updater_tokio::clock::Clock;
 use image_updater_tokio::telemetry::{Log, Sink};
+use image_updater_tokio::template::Shown;
 use image_updater_tokio::{run, template, test_image};
 
 /// The exit status of the credential helper when it cannot answer (`ops.md` 1.6).
@@ -44,9 +45,12 @@ fn main() -> ExitCode {
             };
             test_image::run(&settings, &variables, &warnings, log, print)
         }
-        Ok(Invocation::Template(path)) => match template::render(path.as_deref()) {
-            Ok(text) => {
+        Ok(Invocation::Template(path)) => match template::show(path.as_deref()) {
+            Ok(Shown { text, remark }) => {
                 print(&text);
+                if let Some(remark) = remark {
+                    print_error(&format!("Warning: {remark}\n"));
+                }
                 ExitCode::SUCCESS
             }
             Err(error) => {

@@ -9,6 +9,7 @@ use core::fmt::{self, Write as _};
 use sha2::{Digest as _, Sha256};
 
 use super::template::{RenderError, Template, TemplateError, Value};
+use crate::id::AppKey;
 use crate::repo::url::is_commit_id;
 use crate::update::Change;
 
@@ -55,15 +56,19 @@ impl GitBranch {
         BranchName::parse(name).map(Base::Named)
     }
 
-    /// The branch that is written, if that is another one than is read.
+    /// The branch that is written for `app`, if that is another one than is read.
     ///
     /// # Errors
     /// When the template cannot be read or rendered, or renders nothing.
-    pub fn rendered(&self, changes: &[Change]) -> Result<Option<BranchName>, BranchError> {
+    pub fn rendered(
+        &self,
+        app: &AppKey,
+        changes: &[Change],
+    ) -> Result<Option<BranchName>, BranchError> {
         if self.write.is_empty() {
             return Ok(None);
         }
-        render(&self.write, changes).map(Some)
+        render(&self.write, app, changes).map(Some)
     }
 }
 
@@ -110,13 +115,17 @@ impl fmt::Display for BranchName {
     }
 }
 
-/// Renders the name of the write branch (`writeback.md` 7.3): characters that Git forbids become dashes, and what
+/// Renders the name of the write branch of `app` (`writeback.md` 7.3): characters that Git forbids become dashes, and what
 /// is too long is cut between two characters (WB-27).
 ///
 /// # Errors
 /// When the template cannot be read or rendered, or nothing of its text can be a name.
-pub fn render(template: &str, changes: &[Change]) -> Result<BranchName, BranchError> {
-    let failed = |cause| BranchError::Template(shown(template), cause);
+pub fn render(template: &str, app: &AppKey, changes: &[Change]) -> Result<BranchName, BranchError> {
+    let failed = |cause| BranchError::Template {
+        app: app.clone(),
+        template: shown(template),
+        cause,
+    };
     let parsed = Template::parse(template).map_err(|error| failed(Cause::Syntax(error)))?;
     let text = parsed
         .render(&data(changes))
@@ -213,7 +222,14 @@ pub enum BranchError {
     /// Git does not accept the name.
     Malformed(Box<str>),
     /// The template gives no name.
-    Template(Box<str>, Cause),
+    Template {
+        /// Of which application.
+        app: AppKey,
+        /// Its begin.
+        template: Box<str>,
+        /// Why.
+        cause: Cause,
+    },
 }
 
 /// Why a template gives no name.
@@ -245,15 +261,19 @@ impl fmt::Display for BranchError {
             Self::Malformed(name) => {
                 write!(f, "{name:?} is not a name that Git accepts for a branch")
             }
-            Self::Template(template, cause) => {
+            Self::Template {
+                app,
+                template,
+                cause,
+            } => {
                 write!(
                     f,
-                    "Git branch name could not be created from the template: {template}"
+                    "Git branch name could not be created from the template: {template} (application {app}, "
                 )?;
                 match cause {
-                    Cause::Syntax(error) => write!(f, " ({error})"),
-                    Cause::Rendering(error) => write!(f, " ({error})"),
-                    Cause::NoName => f.write_str(" (it renders no name)"),
+                    Cause::Syntax(error) => write!(f, "{error})"),
+                    Cause::Rendering(error) => write!(f, "{error})"),
+                    Cause::NoName => f.write_str("it renders no name)"),
                 }
             }
         }
@@ -286,6 +306,21 @@ mod tests {
         check("@", None);
         check("HEAD", None);
         check("...", None);
+    }
+
+    #[test]
+    fn template_without_a_name_is_told_with_application_and_place() {
+        let branch = GitBranch::parse(Some("main:iu-{{.AppName}}"));
+        let error = branch
+            .rendered(&AppKey::new("ns", "a"), &[])
+            .expect_err("no such member");
+        assert_eq!(
+            error.to_string(),
+            "Git branch name could not be created from the template: iu-{{.AppName}} \
+             (application ns/a, line 1, column 6: a member does not exist: .AppName)"
+        );
+        let blank = GitBranch::parse(Some(":{{print}}")).rendered(&AppKey::new("ns", "a"), &[]);
+        assert!(blank.is_err());
     }
 
     #[test]
@@ -333,7 +368,9 @@ mod tests {
     }
 
     fn check(template: &str, expect: Option<&str>) {
-        let got = render(template, &[]).ok().map(|name| name.to_string());
+        let got = render(template, &AppKey::new("ns", "a"), &[])
+            .ok()
+            .map(|name| name.to_string());
         assert_eq!(got.as_deref(), expect, "{template}");
     }
 

@@ -10,7 +10,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
-use super::template::{Template, TemplateError, Value};
+use super::template::{RenderError, Template, TemplateError, Value};
 use crate::id::AppKey;
 use crate::image::Tag;
 use crate::update::Change;
@@ -56,11 +56,17 @@ impl MessageTemplate {
             .map_err(MessageTemplateError)
     }
 
-    /// Renders the message of one application; where that fails, a line that names it (`writeback.md` 8.2).
-    pub fn render(&self, app_name: &str, changes: &[Change]) -> String {
+    /// Renders the message of one application.
+    ///
+    /// # Errors
+    /// When it cannot be rendered; the error knows the message that is used then.
+    pub fn render(&self, app_name: &str, changes: &[Change]) -> Result<String, MessageError> {
         self.0
             .render(&data(app_name, changes))
-            .unwrap_or_else(|_| format!("build: update of application {app_name}"))
+            .map_err(|cause| MessageError {
+                app_name: app_name.into(),
+                cause,
+            })
     }
 }
 
@@ -82,16 +88,49 @@ impl fmt::Display for MessageTemplateError {
 
 impl core::error::Error for MessageTemplateError {}
 
+/// Why the message of an application could not be rendered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MessageError {
+    app_name: Box<str>,
+    cause: RenderError,
+}
+
+impl MessageError {
+    /// The message that is used instead: a line that names the application (`writeback.md` 8.2).
+    pub fn to_message(&self) -> String {
+        format!("build: update of application {}", self.app_name)
+    }
+}
+
+impl fmt::Display for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the commit message template could not be rendered for application {}: {}; its commit says {:?}",
+            self.app_name,
+            self.cause,
+            self.to_message()
+        )
+    }
+}
+
+impl core::error::Error for MessageError {}
+
 /// What the template of a message works with.
 fn data(app_name: &str, changes: &[Change]) -> Value {
     let changes = changes
         .iter()
         .map(|change| {
-            Value::record(Vec::from([
-                ("Image", Value::text(&change.image.name)),
-                ("OldTag", Value::text(shown_tag(&change.old))),
-                ("NewTag", Value::text(shown_tag(&change.new))),
-            ]))
+            // With its registry an image is told apart from its namesakes (`ops.md` 20, O4).
+            let full = Value::text(&change.image.full_name());
+            Value::record_with(
+                Vec::from([
+                    ("Image", Value::text(&change.image.name)),
+                    ("OldTag", Value::text(shown_tag(&change.old))),
+                    ("NewTag", Value::text(shown_tag(&change.new))),
+                ]),
+                Vec::from([("FullImage", full)]),
+            )
         })
         .collect();
     Value::record(Vec::from([
@@ -115,7 +154,7 @@ pub fn stored(message: &str) -> String {
     let mut kept = String::with_capacity(message.len() + 1);
     let mut n_blank_lines = 0_usize;
     for line in message.split('\n') {
-        let line = line.trim_end_matches([' ', '\t', '\r', '\x0b', '\x0c']);
+        let line = line.trim_end_matches([' ', '\t', '\r']);
         if line.is_empty() {
             n_blank_lines += 1;
             continue;
@@ -153,7 +192,10 @@ pub struct BatchPart {
 /// Messages beyond [`BODY_BYTES_MAX`] are left out and counted.
 pub fn of_batch(parts: &[BatchPart], batch_id: &str, sign_off: Option<&str>) -> String {
     let mut message = body(parts);
-    message.push('\n');
+    // Git reads trailers in the last paragraph only: those of a message stay beside ours.
+    if !ends_with_trailers(&message) {
+        message.push('\n');
+    }
     for part in parts {
         push_trailer(&mut message, APPLICATION_TRAILER, &part.key.to_string());
     }
@@ -226,6 +268,22 @@ fn without_trailers(message: &str) -> String {
     kept
 }
 
+/// True when the last paragraph, unless it is the first, has trailers and their continuations alone.
+fn ends_with_trailers(message: &str) -> bool {
+    let Some((_, last)) = message.trim_end().rsplit_once("\n\n") else {
+        return false;
+    };
+    let is_trailer = |line: &str| {
+        line.split_once(':').is_some_and(|(name, _)| {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            !name.is_empty() && name.bytes().all(is_plain)
+        })
+    };
+    last.lines()
+        .enumerate()
+        .all(|(n, line)| is_trailer(line) || (n > 0 && line.starts_with([' ', '\t'])))
+}
+
 fn push_trailer(message: &mut String, name: &str, value: &str) {
     message.push_str(name);
     message.push_str(": ");
@@ -236,8 +294,8 @@ fn push_trailer(message: &mut String, name: &str, value: &str) {
 /// The message that the command `template` shows (`ops.md` 10).
 ///
 /// # Errors
-/// When the text is no template.
-pub fn sample(template: &str) -> Result<String, MessageTemplateError> {
+/// As for [`MessageTemplate::render`].
+pub fn sample(template: &MessageTemplate) -> Result<String, MessageError> {
     let change = |image: &str, old: Tag, new: Tag| Change {
         image: crate::image::Image::parse(image),
         old,
@@ -259,7 +317,7 @@ pub fn sample(template: &str) -> Result<String, MessageTemplateError> {
             digest("7aa7a5359173d05b63cfd682e3c38487f3cb4f7f1d60659fe59fab1505977d4c"),
         ),
     ];
-    MessageTemplate::parse(template).map(|template| template.render("example-app", &changes))
+    template.render("example-app", &changes)
 }
 
 #[cfg(test)]
@@ -318,9 +376,58 @@ mod tests {
     #[test]
     fn message_that_cannot_be_rendered_names_the_application() {
         let template = MessageTemplate::parse("{{range 99999999}}x{{end}}").expect("a template");
-        assert_eq!(template.render("a", &[]), "build: update of application a");
+        let error = template.render("a", &[]).expect_err("too much is asked");
+        assert_eq!(error.to_message(), "build: update of application a");
         assert!(MessageTemplate::parse("{{").is_err());
         assert_eq!(MessageTemplate::parse(""), Ok(MessageTemplate::default()));
+    }
+
+    #[test]
+    fn mistakes_are_told_with_application_and_place() {
+        let template = MessageTemplate::parse("x\n {{ .Nope }}").expect("a template");
+        let error = template.render("shop", &[]).expect_err("no such member");
+        assert_eq!(
+            error.to_string(),
+            "the commit message template could not be rendered for application shop: \
+             line 2, column 5: a member does not exist: .Nope; \
+             its commit says \"build: update of application shop\""
+        );
+        let error = MessageTemplate::parse("x\n{{ upper .AppName }}").expect_err("no function");
+        assert_eq!(
+            error.to_string(),
+            "could not parse commit message template: \
+             line 2, column 4: a function that does not exist at \"upper\""
+        );
+    }
+
+    #[test]
+    fn registry_of_an_image_can_be_asked_for_and_changes_no_other_text() {
+        let change = Change {
+            image: crate::image::Image::parse("ghcr.io/a/b"),
+            old: Tag::named("1"),
+            new: Tag::named("2"),
+        };
+        let render = |text: &str| {
+            let template = MessageTemplate::parse(text).expect("a template");
+            template.render("app", &[change.clone()])
+        };
+        let each = "{{range .AppChanges}}{{.FullImage}} {{.Image}}{{end}}";
+        assert_eq!(render(each).as_deref(), Ok("ghcr.io/a/b a/b"));
+        assert_eq!(render("{{.}}").as_deref(), Ok("{app [{a/b 1 2}]}"));
+    }
+
+    #[test]
+    fn trailers_of_a_message_stay_beside_ours() {
+        for (message, expect) in [
+            ("a: b", "a: b\n\nImage"),
+            ("a\n\nRefs: 1\n and 2\n", "a\n\nRefs: 1\n and 2\nImage"),
+            ("a\n\nb: c\nd", "a\n\nb: c\nd\n\nImage"),
+            ("a\n\n: c", "a\n\n: c\n\nImage"),
+            ("a\n\n\u{e9}: c", "a\n\n\u{e9}: c\n\nImage"),
+        ] {
+            let whole = of_batch(&[part("a", message)], "b1", None);
+            assert!(whole.starts_with(expect), "{whole}");
+        }
     }
 
     fn part(name: &str, message: &str) -> BatchPart {

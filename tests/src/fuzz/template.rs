@@ -13,17 +13,20 @@ use image_updater_core::writeback::template::OUTPUT_BYTES_MAX;
 pub(super) fn template(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let changes = changes();
-    if let Ok(name) = branch::render(&text, &changes) {
+    let app = AppKey::new("ns", "app");
+    if let Ok(name) = branch::render(&text, &app, &changes) {
         assert!(name.as_str().len() <= BRANCH_BYTES_MAX);
         assert_eq!(BranchName::parse(name.as_str()).as_ref(), Ok(&name));
     }
     let Ok(template) = MessageTemplate::parse(&text) else {
         return;
     };
-    let message = template.render("app", &changes);
+    let message = template
+        .render("app", &changes)
+        .unwrap_or_else(|error| error.to_message());
     assert!(message.len() <= OUTPUT_BYTES_MAX + 100);
     let part = BatchPart {
-        key: AppKey::new("ns", "app"),
+        key: app,
         message: message.into(),
     };
     let whole = of_batch(&[part], "b1", None);
@@ -40,7 +43,7 @@ pub(super) fn branch_name(bytes: &[u8]) {
         // Refusing it is fine.
         drop(branch.base_or(revision));
     }
-    if let Ok(Some(name)) = branch.rendered(&changes()) {
+    if let Ok(Some(name)) = branch.rendered(&AppKey::new("ns", "app"), &changes()) {
         assert_eq!(BranchName::parse(name.as_str()).as_ref(), Ok(&name));
     }
     for line in text.lines().take(16) {

@@ -94,7 +94,11 @@ fn target_path_resolution(case: &Case<'_>) -> Verdict {
 }
 
 fn branch_template(case: &Case<'_>) -> Verdict {
-    match branch::render(text(&case.input["template"]), &changes(case.input)) {
+    match branch::render(
+        text(&case.input["template"]),
+        &AppKey::new("ns", "app"),
+        &changes(case.input),
+    ) {
         Ok(name) => {
             let name = name.as_str();
             let mut got = json!({"branch": name});
@@ -111,7 +115,9 @@ fn commit_message(case: &Case<'_>) -> Verdict {
     let template = case.input["template"].as_str().unwrap_or_default();
     let got = match MessageTemplate::parse(template) {
         Ok(template) => {
-            let text = template.render(text(&case.input["app_name"]), &changes(case.input));
+            let text = template
+                .render(text(&case.input["app_name"]), &changes(case.input))
+                .unwrap_or_else(|error| error.to_message());
             json!({"message": text, "stored": message::stored(&text)})
         }
         Err(_) => json!({"parse_error": true}),
@@ -301,8 +307,8 @@ fn template_command(case: &Case<'_>) -> Verdict {
     else {
         return Verdict::Failed("refused".to_owned());
     };
-    let (stdout, stderr, exit) = match template::render(path.as_deref()) {
-        Ok(text) => (text, String::new(), 0),
+    let (stdout, stderr, exit) = match template::show(path.as_deref()) {
+        Ok(shown) => (shown.text, String::new(), 0),
         Err(error) => (String::new(), format!("Error: {error}").to_lowercase(), 1),
     };
     let want = case.expect;

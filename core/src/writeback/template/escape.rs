@@ -1,10 +1,10 @@
 //! Texts made safe for HTML, JavaScript and queries, as Go's templates do it.
 
-use super::RenderError;
+use super::Fault;
 use super::format::Sink;
 
 /// Escapes for HTML.
-pub(super) fn html(text: &[u8], sink: &mut Sink) -> Result<(), RenderError> {
+pub(super) fn html(text: &[u8], sink: &mut Sink) -> Result<(), Fault> {
     for byte in text {
         match byte {
             b'"' => sink.push(b"&#34;")?,
@@ -20,7 +20,7 @@ pub(super) fn html(text: &[u8], sink: &mut Sink) -> Result<(), RenderError> {
 }
 
 /// Escapes for a text in JavaScript.
-pub(super) fn js(text: &[u8], sink: &mut Sink) -> Result<(), RenderError> {
+pub(super) fn js(text: &[u8], sink: &mut Sink) -> Result<(), Fault> {
     for (char, bytes) in chars(text) {
         match char {
             '\\' => sink.push(b"\\\\")?,
@@ -35,12 +35,12 @@ pub(super) fn js(text: &[u8], sink: &mut Sink) -> Result<(), RenderError> {
     Ok(())
 }
 
-fn push_code(sink: &mut Sink, char: char) -> Result<(), RenderError> {
+fn push_code(sink: &mut Sink, char: char) -> Result<(), Fault> {
     sink.push_fmt(format_args!("\\u{:04X}", u32::from(char)))
 }
 
 /// Escapes for a query.
-pub(super) fn urlquery(text: &[u8], sink: &mut Sink) -> Result<(), RenderError> {
+pub(super) fn urlquery(text: &[u8], sink: &mut Sink) -> Result<(), Fault> {
     for byte in text {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {

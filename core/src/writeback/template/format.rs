@@ -6,7 +6,7 @@ use core::fmt::{self, Write as _};
 
 use super::escape::chars;
 use super::value::Value;
-use super::{OUTPUT_BYTES_MAX, RenderError, WORK_BYTES_MAX, number};
+use super::{Fault, OUTPUT_BYTES_MAX, WORK_BYTES_MAX, number};
 
 /// Where text goes, and how much of it there may be.
 pub(super) struct Sink {
@@ -27,32 +27,32 @@ impl Sink {
     }
 
     /// Counts work that is not written here.
-    pub(super) fn charge(&mut self, bytes: usize) -> Result<(), RenderError> {
+    pub(super) fn charge(&mut self, bytes: usize) -> Result<(), Fault> {
         self.n_work_bytes = self.n_work_bytes.saturating_add(bytes);
         if self.n_work_bytes > WORK_BYTES_MAX {
-            return Err(RenderError::TooMuch);
+            return Err(Fault::TooMuch);
         }
         Ok(())
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), RenderError> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.charge(bytes.len())?;
         if self.out.len() + bytes.len() > OUTPUT_BYTES_MAX {
-            return Err(RenderError::TooMuch);
+            return Err(Fault::TooMuch);
         }
         self.out.extend_from_slice(bytes);
         Ok(())
     }
 
-    pub(super) fn push_fmt(&mut self, arguments: fmt::Arguments<'_>) -> Result<(), RenderError> {
-        self.write_fmt(arguments).map_err(|_| RenderError::TooMuch)
+    pub(super) fn push_fmt(&mut self, arguments: fmt::Arguments<'_>) -> Result<(), Fault> {
+        self.write_fmt(arguments).map_err(|_| Fault::TooMuch)
     }
 
     /// The text that `write` writes.
     pub(super) fn collect(
         &mut self,
-        write: impl FnOnce(&mut Self) -> Result<(), RenderError>,
-    ) -> Result<Rc<[u8]>, RenderError> {
+        write: impl FnOnce(&mut Self) -> Result<(), Fault>,
+    ) -> Result<Rc<[u8]>, Fault> {
         let outer = core::mem::take(&mut self.out);
         let written = write(self);
         let text = core::mem::replace(&mut self.out, outer);
@@ -80,7 +80,7 @@ pub(super) fn or_no_value(value: &Value) -> Value {
 }
 
 /// Prints values, with a blank between two of which neither is a text.
-pub(super) fn print(values: &[Value], sink: &mut Sink) -> Result<(), RenderError> {
+pub(super) fn print(values: &[Value], sink: &mut Sink) -> Result<(), Fault> {
     let mut was_text = true;
     for value in values {
         let is_text = matches!(value, Value::Text(_));
@@ -94,7 +94,7 @@ pub(super) fn print(values: &[Value], sink: &mut Sink) -> Result<(), RenderError
 }
 
 /// Prints values with a blank between any two, and a line break.
-pub(super) fn println(values: &[Value], sink: &mut Sink) -> Result<(), RenderError> {
+pub(super) fn println(values: &[Value], sink: &mut Sink) -> Result<(), Fault> {
     for (n, value) in values.iter().enumerate() {
         if n > 0 {
             sink.push(b" ")?;
@@ -105,12 +105,16 @@ pub(super) fn println(values: &[Value], sink: &mut Sink) -> Result<(), RenderErr
 }
 
 /// Prints values as `format` says; what does not fit is written into the text, as Go does.
-pub(super) fn printf(format: &[u8], values: &[Value], sink: &mut Sink) -> Result<(), RenderError> {
+pub(super) fn printf(format: &[u8], values: &[Value], sink: &mut Sink) -> Result<(), Fault> {
     let mut arguments = Arguments {
         values,
         next: 0,
         is_reordered: false,
         is_good: true,
+        n_bytes_behind_indexes: match format.iter().rposition(|byte| *byte == b']') {
+            Some(at) => format.len() - 1 - at,
+            None => format.len(),
+        },
     };
     let mut rest = format;
     while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
@@ -151,7 +155,7 @@ pub(super) fn printf(format: &[u8], values: &[Value], sink: &mut Sink) -> Result
             sink.push(b"<nil>")?;
             continue;
         }
-        let name = value.type_name().ok_or(RenderError::Unprintable)?;
+        let name = value.type_name().ok_or(Fault::Unprintable)?;
         sink.push(name.as_bytes())?;
         sink.push(b"=")?;
         Verb::PLAIN.write(value, sink)?;
@@ -164,6 +168,8 @@ struct Arguments<'a> {
     next: usize,
     is_reordered: bool,
     is_good: bool,
+    /// What is left of the format behind the last bracket that closes: there no index ends, and none is looked for.
+    n_bytes_behind_indexes: usize,
 }
 
 impl Arguments<'_> {
@@ -173,7 +179,13 @@ impl Arguments<'_> {
             return false;
         }
         self.is_reordered = true;
-        let Some(end) = rest.iter().position(|byte| *byte == b']') else {
+        let has_end = rest.len() > self.n_bytes_behind_indexes;
+        let end = if has_end {
+            rest.iter().position(|byte| *byte == b']')
+        } else {
+            None
+        };
+        let Some(end) = end else {
             self.is_good = false;
             *rest = &rest[1..];
             return false;
@@ -344,9 +356,9 @@ impl Verb {
     }
 
     /// Writes a value.
-    pub(super) fn write(&self, value: &Value, sink: &mut Sink) -> Result<(), RenderError> {
+    pub(super) fn write(&self, value: &Value, sink: &mut Sink) -> Result<(), Fault> {
         if self.char == 'T' {
-            let name = value.type_name().ok_or(RenderError::Unprintable)?;
+            let name = value.type_name().ok_or(Fault::Unprintable)?;
             return self.write_text(name.as_bytes(), sink);
         }
         match value {
@@ -374,7 +386,7 @@ impl Verb {
             },
             Value::Bool(_) => self.write_bad(value, sink),
             Value::List(_) | Value::Record(_) if self.is_source || self.char == 'p' => {
-                Err(RenderError::Unprintable)
+                Err(Fault::Unprintable)
             }
             Value::List(values) => {
                 sink.push(b"[")?;
@@ -386,9 +398,9 @@ impl Verb {
                 }
                 sink.push(b"]")
             }
-            Value::Record(members) => {
+            Value::Record(record) => {
                 sink.push(b"{")?;
-                for (n, (name, value)) in members.iter().enumerate() {
+                for (n, (name, value)) in record.printed().iter().enumerate() {
                     if n > 0 {
                         sink.push(b" ")?;
                     }
@@ -403,15 +415,15 @@ impl Verb {
         }
     }
 
-    fn write_bad(&self, value: &Value, sink: &mut Sink) -> Result<(), RenderError> {
-        let name = value.type_name().ok_or(RenderError::Unprintable)?;
+    fn write_bad(&self, value: &Value, sink: &mut Sink) -> Result<(), Fault> {
+        let name = value.type_name().ok_or(Fault::Unprintable)?;
         sink.push_fmt(format_args!("%!{}({name}=", self.char))?;
         let plain = Self { char: 'v', ..*self };
         plain.write(value, sink)?;
         sink.push(b")")
     }
 
-    fn write_text(&self, text: &[u8], sink: &mut Sink) -> Result<(), RenderError> {
+    fn write_text(&self, text: &[u8], sink: &mut Sink) -> Result<(), Fault> {
         self.pad(self.cut(text), sink)
     }
 
@@ -427,7 +439,7 @@ impl Verb {
         &text[..bytes]
     }
 
-    fn write_quoted(&self, text: &[u8], sink: &mut Sink) -> Result<(), RenderError> {
+    fn write_quoted(&self, text: &[u8], sink: &mut Sink) -> Result<(), Fault> {
         let text = self.cut(text);
         let is_raw = self.has_sharp
             && chars(text).all(|(char, bytes)| {
@@ -445,13 +457,13 @@ impl Verb {
         self.pad(&quoted, sink)
     }
 
-    fn write_character(&self, code: i64, sink: &mut Sink) -> Result<(), RenderError> {
+    fn write_character(&self, code: i64, sink: &mut Sink) -> Result<(), Fault> {
         let text = number::character(code);
         let quoted = sink.collect(|sink| number::quote(&text, '\'', self.has_plus, sink))?;
         self.pad(&quoted, sink)
     }
 
-    fn write_hex(&self, text: &[u8], sink: &mut Sink) -> Result<(), RenderError> {
+    fn write_hex(&self, text: &[u8], sink: &mut Sink) -> Result<(), Fault> {
         let shown = &text[..self.precision.unwrap_or(text.len()).min(text.len())];
         let prefix: &[u8] = match (self.has_sharp, self.char) {
             (false, _) => b"",
@@ -478,7 +490,7 @@ impl Verb {
     }
 
     /// Writes a text and fills it up to the width, which counts characters.
-    pub(super) fn pad(&self, text: &[u8], sink: &mut Sink) -> Result<(), RenderError> {
+    pub(super) fn pad(&self, text: &[u8], sink: &mut Sink) -> Result<(), Fault> {
         let missing = self
             .width
             .map_or(0, |width| width.saturating_sub(chars(text).count()));
@@ -491,7 +503,7 @@ impl Verb {
     }
 }
 
-fn fill(with: &[u8], count: usize, sink: &mut Sink) -> Result<(), RenderError> {
+fn fill(with: &[u8], count: usize, sink: &mut Sink) -> Result<(), Fault> {
     for _ in 0..count {
         sink.push(with)?;
     }

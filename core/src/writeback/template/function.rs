@@ -6,7 +6,7 @@ use core::cmp::Ordering;
 
 use super::format::{self, Sink};
 use super::value::Value;
-use super::{RenderError, escape};
+use super::{Fault, escape};
 
 /// A function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,14 +63,15 @@ impl Function {
     }
 
     /// Calls it. `and` and `or` decide before all their arguments are known and are not called.
-    pub(super) fn call(self, arguments: &[Value], sink: &mut Sink) -> Result<Value, RenderError> {
-        let bool = |result: Result<bool, RenderError>| result.map(Value::Bool);
+    pub(super) fn call(self, arguments: &[Value], sink: &mut Sink) -> Result<Value, Fault> {
+        let bool = |result: Result<bool, Fault>| result.map(Value::Bool);
+        sink.charge(self.read_bytes(arguments))?;
         match self {
-            Self::And | Self::Or => Err(RenderError::Arguments),
-            Self::Call => Err(RenderError::NotAFunction),
+            Self::And | Self::Or => Err(Fault::Arguments),
+            Self::Call => Err(Fault::NotAFunction),
             Self::Not => {
                 let [value] = arguments else {
-                    return Err(RenderError::Arguments);
+                    return Err(Fault::Arguments);
                 };
                 Ok(Value::Bool(!value.is_true()))
             }
@@ -91,7 +92,7 @@ impl Function {
                 .map(Value::Text),
             Self::Printf => {
                 let Some((Value::Text(format), arguments)) = arguments.split_first() else {
-                    return Err(RenderError::Arguments);
+                    return Err(Fault::Arguments);
                 };
                 sink.collect(|sink| format::printf(format, arguments, sink))
                     .map(Value::Text)
@@ -103,11 +104,40 @@ impl Function {
     }
 }
 
+impl Function {
+    /// How many bytes of its arguments are gone through without anything being written.
+    fn read_bytes(self, arguments: &[Value]) -> usize {
+        let bytes = |value: &Value| match value {
+            Value::Text(text) => text.len(),
+            Value::Record(record) => record.text_bytes(),
+            Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::List(_) => 0,
+        };
+        match self {
+            Self::Eq | Self::Ge | Self::Gt | Self::Le | Self::Lt | Self::Ne => {
+                arguments.iter().map(bytes).sum()
+            }
+            Self::Printf => arguments.first().map_or(0, bytes),
+            Self::And
+            | Self::Call
+            | Self::Html
+            | Self::Index
+            | Self::Js
+            | Self::Len
+            | Self::Not
+            | Self::Or
+            | Self::Print
+            | Self::Println
+            | Self::Slice
+            | Self::Urlquery => 0,
+        }
+    }
+}
+
 fn escaped(
     arguments: &[Value],
     sink: &mut Sink,
-    escape: fn(&[u8], &mut Sink) -> Result<(), RenderError>,
-) -> Result<Value, RenderError> {
+    escape: fn(&[u8], &mut Sink) -> Result<(), Fault>,
+) -> Result<Value, Fault> {
     let plain = if let [Value::Text(text)] = arguments {
         Rc::clone(text)
     } else {
@@ -117,16 +147,16 @@ fn escaped(
     sink.collect(|sink| escape(&plain, sink)).map(Value::Text)
 }
 
-fn pair(arguments: &[Value]) -> Result<(&Value, &Value), RenderError> {
+fn pair(arguments: &[Value]) -> Result<(&Value, &Value), Fault> {
     match arguments {
         [one, other] => Ok((one, other)),
-        _ => Err(RenderError::Arguments),
+        _ => Err(Fault::Arguments),
     }
 }
 
-fn is_any_equal(arguments: &[Value]) -> Result<bool, RenderError> {
+fn is_any_equal(arguments: &[Value]) -> Result<bool, Fault> {
     let Some((first, others)) = arguments.split_first().filter(|(_, rest)| !rest.is_empty()) else {
-        return Err(RenderError::Arguments);
+        return Err(Fault::Arguments);
     };
     for other in others {
         if is_equal(first, other)? {
@@ -136,7 +166,7 @@ fn is_any_equal(arguments: &[Value]) -> Result<bool, RenderError> {
     Ok(false)
 }
 
-fn is_equal(one: &Value, other: &Value) -> Result<bool, RenderError> {
+fn is_equal(one: &Value, other: &Value) -> Result<bool, Fault> {
     match (one, other) {
         (Value::Nil, Value::Nil) => Ok(true),
         (Value::Nil, _) | (_, Value::Nil) => Ok(false),
@@ -144,8 +174,8 @@ fn is_equal(one: &Value, other: &Value) -> Result<bool, RenderError> {
         (Value::Int(a), Value::Int(b)) => Ok(a == b),
         (Value::Float(a), Value::Float(b)) => Ok(a.partial_cmp(b) == Some(Ordering::Equal)),
         (Value::Text(a), Value::Text(b)) => Ok(a == b),
-        (Value::Record(a), Value::Record(b)) => are_members_equal(a, b),
-        _ => Err(RenderError::Comparison),
+        (Value::Record(a), Value::Record(b)) => are_members_equal(a.members(), b.members()),
+        _ => Err(Fault::Comparison),
     }
 }
 
@@ -153,13 +183,13 @@ fn is_equal(one: &Value, other: &Value) -> Result<bool, RenderError> {
 fn are_members_equal(
     one: &[(&'static str, Value)],
     other: &[(&'static str, Value)],
-) -> Result<bool, RenderError> {
+) -> Result<bool, Fault> {
     if !one
         .iter()
         .map(|(name, _)| name)
         .eq(other.iter().map(|(name, _)| name))
     {
-        return Err(RenderError::Comparison);
+        return Err(Fault::Comparison);
     }
     let mut are_equal = true;
     for ((_, one), (_, other)) in one.iter().zip(other) {
@@ -168,30 +198,30 @@ fn are_members_equal(
     Ok(are_equal)
 }
 
-fn compare(arguments: &[Value]) -> Result<Ordering, RenderError> {
+fn compare(arguments: &[Value]) -> Result<Ordering, Fault> {
     match pair(arguments)? {
         (Value::Int(a), Value::Int(b)) => Ok(a.cmp(b)),
         (Value::Text(a), Value::Text(b)) => Ok(a.cmp(b)),
-        (Value::Float(a), Value::Float(b)) => a.partial_cmp(b).ok_or(RenderError::Comparison),
-        _ => Err(RenderError::Comparison),
+        (Value::Float(a), Value::Float(b)) => a.partial_cmp(b).ok_or(Fault::Comparison),
+        _ => Err(Fault::Comparison),
     }
 }
 
-fn length(arguments: &[Value]) -> Result<i64, RenderError> {
+fn length(arguments: &[Value]) -> Result<i64, Fault> {
     let length = match arguments {
         [Value::Text(text)] => text.len(),
         [Value::List(values)] => values.len(),
-        _ => return Err(RenderError::Arguments),
+        _ => return Err(Fault::Arguments),
     };
-    i64::try_from(length).map_err(|_| RenderError::TooMuch)
+    i64::try_from(length).map_err(|_| Fault::TooMuch)
 }
 
-fn index(arguments: &[Value]) -> Result<Value, RenderError> {
+fn index(arguments: &[Value]) -> Result<Value, Fault> {
     let Some((item, indexes)) = arguments.split_first() else {
-        return Err(RenderError::Arguments);
+        return Err(Fault::Arguments);
     };
     if matches!(item, Value::Nil) {
-        return Err(RenderError::Arguments);
+        return Err(Fault::Arguments);
     }
     let mut found = item.clone();
     for at in indexes {
@@ -201,39 +231,39 @@ fn index(arguments: &[Value]) -> Result<Value, RenderError> {
                 .get(position(at)?)
                 .map(|byte| Value::Int(i64::from(*byte))),
             Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Record(_) => {
-                return Err(RenderError::Arguments);
+                return Err(Fault::Arguments);
             }
         }
-        .ok_or(RenderError::OutOfRange)?;
+        .ok_or(Fault::OutOfRange)?;
     }
     Ok(found)
 }
 
-fn position(at: &Value) -> Result<usize, RenderError> {
+fn position(at: &Value) -> Result<usize, Fault> {
     match at {
-        Value::Int(at) => usize::try_from(*at).map_err(|_| RenderError::OutOfRange),
+        Value::Int(at) => usize::try_from(*at).map_err(|_| Fault::OutOfRange),
         Value::Nil
         | Value::Bool(_)
         | Value::Float(_)
         | Value::Text(_)
         | Value::List(_)
-        | Value::Record(_) => Err(RenderError::Arguments),
+        | Value::Record(_) => Err(Fault::Arguments),
     }
 }
 
-fn slice(arguments: &[Value], sink: &mut Sink) -> Result<Value, RenderError> {
+fn slice(arguments: &[Value], sink: &mut Sink) -> Result<Value, Fault> {
     let Some((item, indexes)) = arguments.split_first() else {
-        return Err(RenderError::Arguments);
+        return Err(Fault::Arguments);
     };
     let (length, indexes_max) = match item {
         Value::Text(text) => (text.len(), 2),
         Value::List(values) => (values.len(), 3),
         Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Record(_) => {
-            return Err(RenderError::Arguments);
+            return Err(Fault::Arguments);
         }
     };
     if indexes.len() > indexes_max {
-        return Err(RenderError::Arguments);
+        return Err(Fault::Arguments);
     }
     let mut bounds = [0, length, length];
     for (bound, at) in bounds.iter_mut().zip(indexes) {
@@ -241,7 +271,7 @@ fn slice(arguments: &[Value], sink: &mut Sink) -> Result<Value, RenderError> {
     }
     let [from, to, end] = bounds;
     if from > to || to > end || end > length {
-        return Err(RenderError::OutOfRange);
+        return Err(Fault::OutOfRange);
     }
     sink.charge(
         (to - from)
@@ -255,7 +285,7 @@ fn slice(arguments: &[Value], sink: &mut Sink) -> Result<Value, RenderError> {
         Value::Text(text) => Value::Text(Rc::from(&text[from..to])),
         Value::List(values) => Value::List(Rc::from(&values[from..to])),
         Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Record(_) => {
-            return Err(RenderError::Arguments);
+            return Err(Fault::Arguments);
         }
     })
 }

@@ -4,8 +4,8 @@
 
 use alloc::vec::Vec;
 
-use super::TemplateError;
 use super::literal::{self, Number};
+use super::{Position, TemplateError};
 
 /// One token.
 #[derive(Clone, PartialEq, Debug)]
@@ -44,14 +44,14 @@ pub(super) enum Token<'a> {
     Word(&'a str),
 }
 
-/// A token and its line, counted from one.
-pub(super) type Placed<'a> = (Token<'a>, u32);
+/// A token and where it begins.
+pub(super) type Placed<'a> = (Token<'a>, Position);
 
 /// Reads all tokens of a template.
 pub(super) fn read(source: &str) -> Result<Vec<Placed<'_>>, TemplateError> {
     let mut lexer = Lexer {
         rest: source,
-        line: 1,
+        position: Position::BEGIN,
         tokens: Vec::new(),
     };
     lexer.read_texts()?;
@@ -64,14 +64,16 @@ const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
 
 struct Lexer<'a> {
     rest: &'a str,
-    line: u32,
+    position: Position,
     tokens: Vec<Placed<'a>>,
 }
 
 impl<'a> Lexer<'a> {
     fn read_texts(&mut self) -> Result<(), TemplateError> {
         while let Some(at) = self.rest.find(OPEN) {
+            let begin = self.position;
             let text = self.take(at);
+            let open = self.position;
             self.skip(OPEN.len());
             let is_trimmed = self.rest.starts_with('-') && self.rest[1..].starts_with(SPACES);
             let text = if is_trimmed {
@@ -80,7 +82,7 @@ impl<'a> Lexer<'a> {
                 text
             };
             if !text.is_empty() {
-                self.push(Token::Text(text));
+                self.tokens.push((Token::Text(text), begin));
             }
             if is_trimmed {
                 self.skip(2);
@@ -88,13 +90,12 @@ impl<'a> Lexer<'a> {
             if self.rest.starts_with("/*") {
                 self.skip_comment()?;
             } else {
-                self.push(Token::Open);
+                self.tokens.push((Token::Open, open));
                 self.read_action()?;
             }
         }
-        let text = self.take(self.rest.len());
-        if !text.is_empty() {
-            self.push(Token::Text(text));
+        if !self.rest.is_empty() {
+            self.push(Token::Text(self.rest));
         }
         Ok(())
     }
@@ -135,7 +136,7 @@ impl<'a> Lexer<'a> {
                 if depth > 0 {
                     return Err(self.fault("a parenthesis is not closed"));
                 }
-                // The token comes before the line moves on with what is trimmed.
+                // The token comes before the position moves on with what is trimmed.
                 self.push(Token::Close);
                 self.is_closed();
                 return Ok(());
@@ -145,10 +146,10 @@ impl<'a> Lexer<'a> {
             };
             match first {
                 ' ' | '\t' | '\r' | '\n' => {
+                    self.push(Token::Space);
                     while self.rest.starts_with(SPACES) && !is_trimmed_close(self.rest) {
                         self.skip(1);
                     }
-                    self.push(Token::Space);
                 }
                 '=' => self.push_sign(Token::Assign, 1),
                 ':' if self.rest.starts_with(":=") => self.push_sign(Token::Declare, 2),
@@ -166,20 +167,24 @@ impl<'a> Lexer<'a> {
                 }
                 '"' | '`' | '\'' => self.read_quoted(first)?,
                 '$' => {
+                    let begin = self.position;
                     let word = self.word(1)?;
-                    self.push(Token::Variable(word));
+                    self.tokens.push((Token::Variable(word), begin));
                 }
                 '.' if !self.rest[1..].starts_with(|next: char| next.is_ascii_digit()) => {
+                    let begin = self.position;
                     let word = self.word(1)?;
-                    self.push(match &word[1..] {
+                    let token = match &word[1..] {
                         "" => Token::Dot,
                         name => Token::Field(name),
-                    });
+                    };
+                    self.tokens.push((token, begin));
                 }
                 '.' | '+' | '-' | '0'..='9' => self.read_number()?,
                 _ if is_alphanumeric(first) => {
+                    let begin = self.position;
                     let word = self.word(0)?;
-                    self.push(Token::Word(word));
+                    self.tokens.push((Token::Word(word), begin));
                 }
                 _ => return Err(self.fault("a character that has no meaning here")),
             }
@@ -248,26 +253,23 @@ impl<'a> Lexer<'a> {
     }
 
     fn push(&mut self, token: Token<'a>) {
-        self.tokens.push((token, self.line));
+        self.tokens.push((token, self.position));
     }
 
     fn skip(&mut self, bytes: usize) {
         self.take(bytes);
     }
 
-    /// Takes bytes and counts their lines.
+    /// Takes bytes and moves the position on.
     fn take(&mut self, bytes: usize) -> &'a str {
         let (taken, rest) = self.rest.split_at(bytes);
-        let lines = taken.bytes().filter(|byte| *byte == b'\n').count();
-        self.line = self
-            .line
-            .saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+        self.position = self.position.behind(taken);
         self.rest = rest;
         taken
     }
 
     fn fault(&self, what: &'static str) -> TemplateError {
-        TemplateError::new(self.line, what, self.rest)
+        TemplateError::new(self.position, what, self.rest)
     }
 }
 

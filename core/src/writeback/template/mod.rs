@@ -24,7 +24,7 @@ use core::fmt;
 use format::Sink;
 use node::Node;
 use parser::Definitions;
-pub use value::Value;
+pub use value::{Record, Value};
 
 /// Longest template, in bytes.
 pub const SOURCE_BYTES_MAX: usize = 64 << 10;
@@ -50,7 +50,7 @@ impl Template {
     pub fn parse(source: &str) -> Result<Self, TemplateError> {
         if source.len() > SOURCE_BYTES_MAX {
             return Err(TemplateError::new(
-                1,
+                Position::BEGIN,
                 "more bytes than a template may have",
                 "",
             ));
@@ -72,34 +72,75 @@ impl Template {
     }
 }
 
+/// A place in a template.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// The line, counted from one.
+    pub line: u32,
+    /// The character in the line, counted from one.
+    pub column: u32,
+}
+
+impl Position {
+    const BEGIN: Self = Self { line: 1, column: 1 };
+
+    /// The position behind `text` that begins here. No template has more characters than the counters hold.
+    fn behind(self, text: &str) -> Self {
+        let count = |chars: usize| u32::try_from(chars).unwrap_or(u32::MAX);
+        match text.rsplit_once('\n') {
+            None => Self {
+                line: self.line,
+                column: self.column.saturating_add(count(text.chars().count())),
+            },
+            Some((lines, last)) => Self {
+                line: self
+                    .line
+                    .saturating_add(count(lines.matches('\n').count()))
+                    .saturating_add(1),
+                column: count(last.chars().count()).saturating_add(1),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// As much of a text as a message may show.
+fn begin_of(text: &str) -> Box<str> {
+    const CHARS_MAX: usize = 20;
+    match text.char_indices().nth(CHARS_MAX) {
+        None => text.into(),
+        Some((at, _)) => text[..at].into(),
+    }
+}
+
 /// Why a text is no template.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TemplateError {
-    /// The line, counted from one.
-    pub line: u32,
+    /// Where it stops being one.
+    pub position: Position,
     what: &'static str,
     /// The begin of what stands there.
     near: Box<str>,
 }
 
 impl TemplateError {
-    fn new(line: u32, what: &'static str, near: &str) -> Self {
-        const NEAR_CHARS_MAX: usize = 20;
-        let end = near
-            .char_indices()
-            .nth(NEAR_CHARS_MAX)
-            .map_or(near.len(), |(at, _)| at);
+    fn new(position: Position, what: &'static str, near: &str) -> Self {
         Self {
-            line,
+            position,
             what,
-            near: near[..end].into(),
+            near: begin_of(near),
         }
     }
 }
 
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.what)?;
+        write!(f, "{}: {}", self.position, self.what)?;
         if self.near.is_empty() {
             Ok(())
         } else {
@@ -111,8 +152,25 @@ impl fmt::Display for TemplateError {
 impl core::error::Error for TemplateError {}
 
 /// Why a template could not be rendered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RenderError {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RenderError {
+    /// The action that could not be carried out, or the word in it.
+    pub position: Position,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+impl fmt::Display for RenderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.position, self.fault)
+    }
+}
+
+impl core::error::Error for RenderError {}
+
+/// What keeps a template from being carried out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fault {
     /// A command, function or member has the wrong arguments.
     Arguments,
     /// `call` was given something that cannot be called.
@@ -121,8 +179,8 @@ pub enum RenderError {
     Comparison,
     /// An index is outside of its list or text.
     OutOfRange,
-    /// There is no such member.
-    NoMember,
+    /// There is no such member; the begin of its name.
+    NoMember(Box<str>),
     /// A variable is assigned that was not set.
     NoVariable,
     /// There is no definition of that name.
@@ -135,14 +193,16 @@ pub enum RenderError {
     TooMuch,
 }
 
-impl fmt::Display for RenderError {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Arguments => "wrong number or type of arguments",
             Self::NotAFunction => "a value is called that is no function",
             Self::Comparison => "two values cannot be compared",
             Self::OutOfRange => "an index is out of range",
-            Self::NoMember => "a member does not exist",
+            Self::NoMember(name) => {
+                return write!(f, "a member does not exist: .{name}");
+            }
             Self::NoVariable => "a variable is not set",
             Self::NoDefinition => "a template is not defined",
             Self::Range => "a range goes over something that is no list",
@@ -151,8 +211,6 @@ impl fmt::Display for RenderError {
         })
     }
 }
-
-impl core::error::Error for RenderError {}
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::Position;
 use super::function::Function;
 
 /// A piece of a template.
@@ -20,6 +21,8 @@ pub(super) enum Node {
     Range(Branch),
     /// `template`, or the call that `block` makes.
     Template {
+        /// Where it stands.
+        position: Position,
         /// The name of the definition.
         name: Box<[u8]>,
         /// What is the dot in it.
@@ -45,6 +48,8 @@ pub(super) struct Branch {
 /// Commands, each of which hands its value on to the next.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Pipeline {
+    /// Where it begins.
+    pub position: Position,
     /// The variables that it sets, with their dollars.
     pub variables: Vec<Box<str>>,
     /// True when the variables exist already.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::escape::{chars, is_printable};
 use super::format::{Sink, Verb};
-use super::{OUTPUT_BYTES_MAX, RenderError};
+use super::{Fault, OUTPUT_BYTES_MAX};
 
 /// A number as text: its sign, and its digits with what belongs in front of them.
 pub(super) struct NumberText {
@@ -101,29 +101,29 @@ fn sign_of(verb: &Verb, is_negative: bool) -> &'static str {
 }
 
 /// A number with a point under `verb`; `None` where the verb is not one of such numbers.
-pub(super) fn float(verb: &Verb, value: f64) -> Result<Option<NumberText>, RenderError> {
+pub(super) fn float(verb: &Verb, value: f64) -> Result<Option<NumberText>, Fault> {
     // More digits than any number has are refused, before they are made.
     const PRECISION_MAX: usize = 1_000;
     if verb
         .precision
         .is_some_and(|precision| precision > PRECISION_MAX)
     {
-        return Err(RenderError::TooMuch);
+        return Err(Fault::TooMuch);
     }
     let magnitude = value.abs();
     let digits = match verb.char {
         'v' | 'g' | 'G' if verb.has_sharp || verb.is_source => {
-            return Err(RenderError::Unprintable);
+            return Err(Fault::Unprintable);
         }
         'e' | 'E' | 'f' | 'F' if verb.has_sharp && verb.precision == Some(0) => {
-            return Err(RenderError::Unprintable);
+            return Err(Fault::Unprintable);
         }
         'v' | 'g' => general(magnitude, verb.precision),
         'G' => general(magnitude, verb.precision).to_uppercase(),
         'e' => exponential(&format!("{magnitude:.*e}", verb.precision.unwrap_or(6))),
         'E' => exponential(&format!("{magnitude:.*e}", verb.precision.unwrap_or(6))).to_uppercase(),
         'f' | 'F' => format!("{magnitude:.*}", verb.precision.unwrap_or(6)),
-        'b' | 'x' | 'X' => return Err(RenderError::Unprintable),
+        'b' | 'x' | 'X' => return Err(Fault::Unprintable),
         _ => return Ok(None),
     };
     Ok(Some(NumberText {
@@ -182,7 +182,7 @@ fn exponential(text: &str) -> String {
 }
 
 /// Writes a number with its sign, filled up to the width.
-pub(super) fn write(verb: &Verb, text: &NumberText, sink: &mut Sink) -> Result<(), RenderError> {
+pub(super) fn write(verb: &Verb, text: &NumberText, sink: &mut Sink) -> Result<(), Fault> {
     let length = text.sign.len() + text.digits.len();
     let missing = verb.width.map_or(0, |width| width.saturating_sub(length));
     if verb.has_zero && !verb.has_minus && text.is_fillable {
@@ -217,7 +217,7 @@ pub(super) fn quote(
     quote: char,
     is_ascii: bool,
     sink: &mut Sink,
-) -> Result<(), RenderError> {
+) -> Result<(), Fault> {
     sink.push_fmt(format_args!("{quote}"))?;
     for (char, bytes) in chars(text) {
         if char == char::REPLACEMENT_CHARACTER && bytes.len() == 1 {

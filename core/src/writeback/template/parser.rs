@@ -7,11 +7,11 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::TemplateError;
 use super::function::Function;
 use super::lexer::{Placed, Token};
 use super::literal::Number;
 use super::node::{Branch, Node, Operand, Pipeline};
+use super::{Position, TemplateError};
 
 /// Deepest nesting of actions and parentheses.
 pub(super) const DEPTH_MAX: usize = 64;
@@ -165,6 +165,8 @@ impl<'t, 'a> Parser<'t, 'a> {
             "with" => Node::With(self.parse_branch(Context::Other, Stop::ElseWith)?),
             "range" => Node::Range(self.parse_branch(Context::Range, Stop::End)?),
             "template" => {
+                self.skip_space();
+                let position = self.position();
                 let name = self.take_name()?;
                 self.skip_space();
                 let argument = if matches!(self.peek(), Some(Token::Close)) {
@@ -173,13 +175,23 @@ impl<'t, 'a> Parser<'t, 'a> {
                 } else {
                     Some(self.parse_pipeline(Context::Other, &Token::Close)?)
                 };
-                Node::Template { name, argument }
+                Node::Template {
+                    position,
+                    name,
+                    argument,
+                }
             }
             "block" => {
+                self.skip_space();
+                let position = self.position();
                 let name = self.take_name()?;
                 let argument = Some(self.parse_pipeline(Context::Other, &Token::Close)?);
                 self.define(name.clone())?;
-                Node::Template { name, argument }
+                Node::Template {
+                    position,
+                    name,
+                    argument,
+                }
             }
             "break" | "continue" => {
                 self.expect_close()?;
@@ -260,7 +272,9 @@ impl<'t, 'a> Parser<'t, 'a> {
         context: Context,
         end: &Token<'a>,
     ) -> Result<Pipeline, TemplateError> {
+        self.skip_space();
         let mut pipeline = Pipeline {
+            position: self.position(),
             variables: Vec::new(),
             is_assignment: false,
             commands: Vec::new(),
@@ -473,16 +487,19 @@ impl<'t, 'a> Parser<'t, 'a> {
         self.tokens.get(self.at).map(|(token, _)| token)
     }
 
+    /// Where the next token begins, or the last one where there is none.
+    fn position(&self) -> Position {
+        let here = self.tokens.get(self.at).or(self.tokens.last());
+        here.map_or(Position::BEGIN, |(_, position)| *position)
+    }
+
     fn fault(&self, what: &'static str) -> TemplateError {
         let here = self.tokens.get(self.at).or(self.tokens.last());
-        let (near, line) = match here {
-            Some((Token::Word(word) | Token::Variable(word) | Token::Field(word), line)) => {
-                (*word, *line)
-            }
-            Some((_, line)) => ("", *line),
-            None => ("", 1),
+        let near = match here {
+            Some((Token::Word(word) | Token::Variable(word) | Token::Field(word), _)) => *word,
+            Some(_) | None => "",
         };
-        TemplateError::new(line, what, near)
+        TemplateError::new(self.position(), what, near)
     }
 }
 

@@ -9,12 +9,14 @@ use alloc::vec::Vec;
 use super::format::{self, Sink};
 use super::function::Function;
 use super::node::{Branch, Node, Operand, Pipeline};
-use super::parser::Definitions;
+use super::parser::{DEPTH_MAX, Definitions};
 use super::value::Value;
-use super::{RenderError, STEPS_MAX};
+use super::{Fault, Position, RenderError, STEPS_MAX, begin_of};
 
 /// Deepest calls of definitions within each other.
 const CALLS_MAX: usize = 32;
+/// Deepest nesting of bodies and pipelines in all calls together: a bound of the stack.
+const NESTED_MAX: usize = 4 * DEPTH_MAX;
 /// Variables that may be set at once, in all calls.
 const VARIABLES_MAX: usize = 512;
 
@@ -32,8 +34,16 @@ pub(super) fn render(
         base: 0,
         n_steps: 0,
         n_calls: 0,
+        n_nested: 0,
+        position: Position::BEGIN,
     };
-    renderer.walk(data, nodes).map(|_| ())
+    match renderer.walk(data, nodes) {
+        Ok(_) => Ok(()),
+        Err(fault) => Err(RenderError {
+            position: renderer.position,
+            fault,
+        }),
+    }
 }
 
 /// How a list of nodes was left.
@@ -52,10 +62,20 @@ struct Renderer<'t, 's> {
     base: usize,
     n_steps: u32,
     n_calls: usize,
+    n_nested: usize,
+    /// Of what is carried out.
+    position: Position,
 }
 
 impl<'t> Renderer<'t, '_> {
-    fn walk(&mut self, dot: &Value, nodes: &'t [Node]) -> Result<Flow, RenderError> {
+    fn walk(&mut self, dot: &Value, nodes: &'t [Node]) -> Result<Flow, Fault> {
+        self.nest()?;
+        let flow = self.walk_nested(dot, nodes)?;
+        self.n_nested -= 1;
+        Ok(flow)
+    }
+
+    fn walk_nested(&mut self, dot: &Value, nodes: &'t [Node]) -> Result<Flow, Fault> {
         for node in nodes {
             self.step()?;
             match node {
@@ -84,7 +104,14 @@ impl<'t> Renderer<'t, '_> {
                         return Ok(flow);
                     }
                 }
-                Node::Template { name, argument } => self.call(dot, name, argument.as_ref())?,
+                Node::Template {
+                    position,
+                    name,
+                    argument,
+                } => {
+                    self.position = *position;
+                    self.call(dot, name, argument.as_ref())?;
+                }
                 Node::Break => return Ok(Flow::Break),
                 Node::Continue => return Ok(Flow::Continue),
             }
@@ -97,7 +124,7 @@ impl<'t> Renderer<'t, '_> {
         dot: &Value,
         branch: &'t Branch,
         inner: impl FnOnce(&Value) -> Value,
-    ) -> Result<Flow, RenderError> {
+    ) -> Result<Flow, Fault> {
         let mark = self.variables.len();
         let value = self.pipeline(dot, &branch.pipeline)?;
         let flow = if value.is_true() {
@@ -110,7 +137,7 @@ impl<'t> Renderer<'t, '_> {
         flow
     }
 
-    fn range(&mut self, dot: &Value, branch: &'t Branch) -> Result<Flow, RenderError> {
+    fn range(&mut self, dot: &Value, branch: &'t Branch) -> Result<Flow, Fault> {
         let outer = self.variables.len();
         let value = self.pipeline(dot, &branch.pipeline)?;
         let mark = self.variables.len();
@@ -128,7 +155,7 @@ impl<'t> Renderer<'t, '_> {
             }
             Value::Int(count) => {
                 if branch.pipeline.variables.len() > 1 {
-                    return Err(RenderError::Range);
+                    return Err(Fault::Range);
                 }
                 for number in 0..count {
                     has_run = true;
@@ -139,7 +166,7 @@ impl<'t> Renderer<'t, '_> {
                 }
             }
             Value::Bool(_) | Value::Float(_) | Value::Text(_) | Value::Record(_) => {
-                return Err(RenderError::Range);
+                return Err(Fault::Range);
             }
         }
         // Behind `else` a break ends this loop, and a continue goes on with the one around.
@@ -162,7 +189,7 @@ impl<'t> Renderer<'t, '_> {
         mark: usize,
         index: Value,
         element: &Value,
-    ) -> Result<Flow, RenderError> {
+    ) -> Result<Flow, Fault> {
         self.step()?;
         let pipeline = &branch.pipeline;
         // With two variables the first one is the index.
@@ -189,15 +216,15 @@ impl<'t> Renderer<'t, '_> {
         dot: &Value,
         name: &[u8],
         argument: Option<&'t Pipeline>,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), Fault> {
         let definitions = self.definitions;
-        let body = definitions.get(name).ok_or(RenderError::NoDefinition)?;
+        let body = definitions.get(name).ok_or(Fault::NoDefinition)?;
         let dot = match argument {
             Some(pipeline) => self.pipeline(dot, pipeline)?,
             None => Value::Nil,
         };
         if self.n_calls >= CALLS_MAX {
-            return Err(RenderError::TooMuch);
+            return Err(Fault::TooMuch);
         }
         self.n_calls += 1;
         let (base, mark) = (self.base, self.variables.len());
@@ -210,7 +237,9 @@ impl<'t> Renderer<'t, '_> {
         Ok(())
     }
 
-    fn pipeline(&mut self, dot: &Value, pipeline: &'t Pipeline) -> Result<Value, RenderError> {
+    fn pipeline(&mut self, dot: &Value, pipeline: &'t Pipeline) -> Result<Value, Fault> {
+        self.nest()?;
+        self.position = pipeline.position;
         let mut value = None;
         for command in &pipeline.commands {
             value = Some(self.command(dot, command, value)?);
@@ -223,6 +252,7 @@ impl<'t> Renderer<'t, '_> {
                 self.declare(name, value.clone())?;
             }
         }
+        self.n_nested -= 1;
         Ok(value)
     }
 
@@ -232,10 +262,10 @@ impl<'t> Renderer<'t, '_> {
         dot: &Value,
         operands: &'t [Operand],
         last: Option<Value>,
-    ) -> Result<Value, RenderError> {
+    ) -> Result<Value, Fault> {
         self.step()?;
         let Some((first, arguments)) = operands.split_first() else {
-            return Err(RenderError::Arguments);
+            return Err(Fault::Arguments);
         };
         if let Operand::Function(function) = first {
             return self.function(dot, *function, arguments, last);
@@ -250,12 +280,12 @@ impl<'t> Renderer<'t, '_> {
             }
             Operand::Chain(inner, path) => {
                 if matches!(**inner, Operand::Nil) {
-                    return Err(RenderError::Arguments);
+                    return Err(Fault::Arguments);
                 }
                 let value = self.operand(dot, inner)?;
                 member(value, path)?
             }
-            Operand::Nil => return Err(RenderError::Arguments),
+            Operand::Nil => return Err(Fault::Arguments),
             Operand::Dot
             | Operand::Bool(_)
             | Operand::Int(_)
@@ -266,7 +296,7 @@ impl<'t> Renderer<'t, '_> {
             | Operand::Nested(_) => (self.operand(dot, first)?, false),
         };
         if has_arguments && !is_nothing {
-            return Err(RenderError::Arguments);
+            return Err(Fault::Arguments);
         }
         Ok(value)
     }
@@ -277,7 +307,7 @@ impl<'t> Renderer<'t, '_> {
         function: Function,
         arguments: &'t [Operand],
         last: Option<Value>,
-    ) -> Result<Value, RenderError> {
+    ) -> Result<Value, Fault> {
         self.step()?;
         if matches!(function, Function::And | Function::Or) {
             let mut value = None;
@@ -288,7 +318,7 @@ impl<'t> Renderer<'t, '_> {
                 }
                 value = Some(found);
             }
-            return last.or(value).ok_or(RenderError::Arguments);
+            return last.or(value).ok_or(Fault::Arguments);
         }
         self.sink
             .charge((arguments.len() + 1) * size_of::<Value>())?;
@@ -301,7 +331,7 @@ impl<'t> Renderer<'t, '_> {
     }
 
     /// The value of an operand as an argument.
-    fn operand(&mut self, dot: &Value, operand: &'t Operand) -> Result<Value, RenderError> {
+    fn operand(&mut self, dot: &Value, operand: &'t Operand) -> Result<Value, Fault> {
         self.step()?;
         match operand {
             Operand::Dot => Ok(dot.clone()),
@@ -309,7 +339,7 @@ impl<'t> Renderer<'t, '_> {
             Operand::Bool(value) => Ok(Value::Bool(*value)),
             Operand::Int(value) => Ok(Value::Int(*value)),
             Operand::Float(value) => Ok(Value::Float(*value)),
-            Operand::Unsigned => Err(RenderError::TooMuch),
+            Operand::Unsigned => Err(Fault::TooMuch),
             Operand::Text(text) => {
                 self.sink.charge(text.len() + 16)?;
                 Ok(Value::Text(text.as_ref().into()))
@@ -319,7 +349,12 @@ impl<'t> Renderer<'t, '_> {
                 member(self.variable(name)?, path).map(|(value, _)| value)
             }
             Operand::Function(function) => self.function(dot, *function, &[], None),
-            Operand::Nested(pipeline) => self.pipeline(dot, pipeline),
+            Operand::Nested(pipeline) => {
+                let outer = self.position;
+                let value = self.pipeline(dot, pipeline)?;
+                self.position = outer;
+                Ok(value)
+            }
             Operand::Chain(inner, path) => {
                 let value = self.operand(dot, inner)?;
                 member(value, path).map(|(value, _)| value)
@@ -327,45 +362,54 @@ impl<'t> Renderer<'t, '_> {
         }
     }
 
-    fn variable(&self, name: &str) -> Result<Value, RenderError> {
+    fn variable(&self, name: &str) -> Result<Value, Fault> {
         self.variables[self.base..]
             .iter()
             .rev()
             .find(|(known, _)| *known == name)
             .map(|(_, value)| value.clone())
-            .ok_or(RenderError::NoVariable)
+            .ok_or(Fault::NoVariable)
     }
 
-    fn assign(&mut self, name: &str, value: Value) -> Result<(), RenderError> {
+    fn assign(&mut self, name: &str, value: Value) -> Result<(), Fault> {
         let base = self.base;
         let variable = self.variables[base..]
             .iter_mut()
             .rev()
             .find(|(known, _)| *known == name)
-            .ok_or(RenderError::NoVariable)?;
+            .ok_or(Fault::NoVariable)?;
         variable.1 = value;
         Ok(())
     }
 
-    fn declare(&mut self, name: &'t str, value: Value) -> Result<(), RenderError> {
+    fn declare(&mut self, name: &'t str, value: Value) -> Result<(), Fault> {
         if self.variables.len() >= VARIABLES_MAX {
-            return Err(RenderError::TooMuch);
+            return Err(Fault::TooMuch);
         }
         self.variables.push((name, value));
         Ok(())
     }
 
-    fn step(&mut self) -> Result<(), RenderError> {
+    /// Goes one deeper; what goes wrong down there ends everything, so that only success comes up again.
+    fn nest(&mut self) -> Result<(), Fault> {
+        self.n_nested += 1;
+        if self.n_nested > NESTED_MAX {
+            return Err(Fault::TooMuch);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(), Fault> {
         self.n_steps += 1;
         if self.n_steps > STEPS_MAX {
-            return Err(RenderError::TooMuch);
+            return Err(Fault::TooMuch);
         }
         Ok(())
     }
 }
 
 /// Goes down `path`; the second part is true when the last step was a member of nothing.
-fn member(mut value: Value, path: &[Box<str>]) -> Result<(Value, bool), RenderError> {
+fn member(mut value: Value, path: &[Box<str>]) -> Result<(Value, bool), Fault> {
     let mut is_nothing = false;
     for name in path {
         value = match value {
@@ -373,13 +417,11 @@ fn member(mut value: Value, path: &[Box<str>]) -> Result<(Value, bool), RenderEr
                 is_nothing = true;
                 Value::Nil
             }
-            Value::Record(members) => members
-                .iter()
-                .find(|(known, _)| **known == **name)
-                .map(|(_, value)| value.clone())
-                .ok_or(RenderError::NoMember)?,
+            Value::Record(record) => record
+                .member(name)
+                .ok_or_else(|| Fault::NoMember(begin_of(name)))?,
             Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => {
-                return Err(RenderError::NoMember);
+                return Err(Fault::NoMember(begin_of(name)));
             }
         };
     }

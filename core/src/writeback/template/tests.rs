@@ -16,11 +16,12 @@ fn loops_and_doublings_end_in_an_error() {
         "{{printf \"%.999999f\" 1.5}}",
         "{{printf \"%*d\" 999999 1}}",
         "{{printf \"%999999s\" \"\"}}",
+        "{{$x := printf \"%9999s\" \"\"}}{{range 9999}}{{$y := eq $x $x}}{{end}}",
     ] {
         let template = Template::parse(source).expect(source);
         assert_eq!(
-            template.render(&Value::Nil),
-            Err(RenderError::TooMuch),
+            template.render(&Value::Nil).map_err(|error| error.fault),
+            Err(Fault::TooMuch),
             "{source}"
         );
     }
@@ -47,7 +48,7 @@ fn a_mistake_is_told_with_its_line() {
     let error = Template::parse("a\nb {{ .X }}\n{{ upper .X }}").expect_err("no such function");
     assert_eq!(
         alloc::string::ToString::to_string(&error),
-        "line 3: a function that does not exist at \"upper\""
+        "line 3, column 4: a function that does not exist at \"upper\""
     );
 }
 
@@ -55,4 +56,44 @@ fn a_mistake_is_told_with_its_line() {
 fn a_character_that_was_cut_is_replaced() {
     let template = Template::parse("{{slice \"\u{e9}\" 0 1}}").expect("a template");
     assert_eq!(template.render(&Value::Nil).as_deref(), Ok("\u{fffd}"));
+}
+
+#[test]
+fn an_action_that_fails_is_told_with_its_place() {
+    for (source, line, column, fault) in [
+        ("a\n  {{ len 3 }}", 2, 6, Fault::Arguments),
+        ("\u{e9}{{ .X }}", 1, 5, Fault::NoMember("X".into())),
+        (
+            "{{- if true -}}\n{{index \"\" 4}}{{end}}",
+            2,
+            3,
+            Fault::OutOfRange,
+        ),
+        ("{{1 | print (len 5)}}", 1, 14, Fault::Arguments),
+        (
+            "{{define \"t\"}}\n{{.X}}{{end}}\n\n{{template \"t\" $}}",
+            2,
+            3,
+            Fault::NoMember("X".into()),
+        ),
+        ("\n{{template \"none\"}}", 2, 12, Fault::NoDefinition),
+        (
+            "{{print (print 1)}}{{range true}}{{end}}",
+            1,
+            28,
+            Fault::Range,
+        ),
+    ] {
+        let template = Template::parse(source).expect(source);
+        let data = Value::record(Vec::new());
+        let error = template.render(&data).expect_err(source);
+        assert_eq!(
+            error,
+            RenderError {
+                position: Position { line, column },
+                fault
+            },
+            "{source}"
+        );
+    }
 }

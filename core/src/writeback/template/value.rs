@@ -18,8 +18,47 @@ pub enum Value {
     Text(Rc<[u8]>),
     /// A list.
     List(Rc<[Value]>),
-    /// Named members, in order.
-    Record(Rc<[(&'static str, Value)]>),
+    /// Named members.
+    Record(Rc<Record>),
+}
+
+/// Named members, in order.
+#[derive(Clone, Debug)]
+pub struct Record {
+    members: Vec<(&'static str, Value)>,
+    n_printed: usize,
+}
+
+impl Record {
+    /// The members that are printed where the record is.
+    pub(super) fn printed(&self) -> &[(&'static str, Value)] {
+        &self.members[..self.n_printed]
+    }
+
+    /// All members.
+    pub(super) fn members(&self) -> &[(&'static str, Value)] {
+        &self.members
+    }
+
+    /// How long the texts among its members are together.
+    pub(super) fn text_bytes(&self) -> usize {
+        let bytes = |value: &Value| match value {
+            Value::Text(text) => text.len(),
+            Value::Nil
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::List(_)
+            | Value::Record(_) => 0,
+        };
+        self.members.iter().map(|(_, value)| bytes(value)).sum()
+    }
+
+    /// The value of a member.
+    pub(super) fn member(&self, name: &str) -> Option<Value> {
+        let found = self.members.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.clone())
+    }
 }
 
 impl Value {
@@ -35,7 +74,19 @@ impl Value {
 
     /// Makes a record from its members in order.
     pub fn record(members: Vec<(&'static str, Self)>) -> Self {
-        Self::Record(Rc::from(members))
+        Self::record_with(members, Vec::new())
+    }
+
+    /// The same with members that can be asked for but are not printed where the record is as a whole: it looks as
+    /// it always did.
+    pub fn record_with(
+        members: Vec<(&'static str, Self)>,
+        unprinted: Vec<(&'static str, Self)>,
+    ) -> Self {
+        let n_printed = members.len();
+        let mut members = members;
+        members.extend(unprinted);
+        Self::Record(Rc::new(Record { members, n_printed }))
     }
 
     /// What a condition makes of it: empty, zero and nothing are false, a record is always true.
