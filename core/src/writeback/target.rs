@@ -82,7 +82,7 @@ impl Target {
             });
         }
         if let Some(rest) = behind(keyword, "helmvalues", "values.yaml") {
-            if rest.is_empty() || rest.ends_with('/') {
+            if is_folder(rest) {
                 return Err(TargetError::Folder(shown(written)));
             }
             let path = joined(source_path, rest);
@@ -93,7 +93,7 @@ impl Target {
 
     fn file(kind: TargetKind, written: String) -> Result<Self, TargetError> {
         let path = RepoPath::parse(&written)?;
-        if path.is_root() || written.ends_with('/') {
+        if path.is_root() || is_folder(&written) {
             return Err(TargetError::Folder(shown(&written)));
         }
         Ok(Self {
@@ -216,10 +216,21 @@ impl fmt::Display for RepoPath {
     }
 }
 
-/// Names that Git does not have in a tree, as it knows them on any file system.
+/// True for a path that cannot be that of a file, whatever the repository has.
+fn is_folder(path: &str) -> bool {
+    matches!(path.rsplit('/').next(), None | Some("" | "." | ".."))
+}
+
+/// Names that Git does not have in a tree, as they are `.git` on one file system or another: NTFS has streams behind
+/// a colon, sees a backslash as a slash and drops blanks and dots; HFS+ sees some characters not at all.
 fn is_internal(part: &str) -> bool {
-    let part = part.trim_end_matches([' ', '.']);
-    part.eq_ignore_ascii_case(".git") || part.eq_ignore_ascii_case("git~1")
+    let is_seen = |char: &char| !matches!(char, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
+    let seen: String = part.chars().filter(is_seen).collect();
+    seen.split('\\').any(|part| {
+        let part = part.split(':').next().unwrap_or(part);
+        let part = part.trim_end_matches([' ', '.']);
+        part.eq_ignore_ascii_case(".git") || part.eq_ignore_ascii_case("git~1")
+    })
 }
 
 fn shown(text: &str) -> Box<str> {
@@ -322,11 +333,22 @@ mod tests {
         check("", "a", folder(""));
         check("a/", "a", folder("a/"));
         check("a/..", "a", folder("a/.."));
-        check(
+        check("a/b/..", "a", folder("a/b/.."));
+        check("helmvalues:.", "a", folder("helmvalues:."));
+        check("helmvalues:../b/..", "a", folder("helmvalues:../b/.."));
+        for path in [
             "a/.GIT/hooks",
-            "a",
-            Err(TargetError::Internal("a/.GIT/hooks".into())),
-        );
+            ".git. /x",
+            ".git::$INDEX_ALLOCATION/x",
+            "a\\.git\\x",
+            ".g\u{200c}it/x",
+            "GIT~1",
+        ] {
+            check(path, "a", Err(TargetError::Internal(path.into())));
+        }
+        for path in [".gitignore", "a.git", "b/git~10", ".github/values.yaml"] {
+            check(path, "a", Ok((TargetKind::Override, path)));
+        }
         check("a\0b", "a", Err(TargetError::Malformed("a\0b".into())));
     }
 
