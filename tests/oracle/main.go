@@ -8,31 +8,18 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"text/template"
 )
 
-// limit bounds what one template may print.
-const limit = 64 << 10
-
 type request struct {
+	// Templates are rendered with a sample.
 	Templates []string `json:"templates"`
+	// Documents are read as YAML.
+	Documents []string `json:"documents"`
 }
 
-type change struct {
-	Image, OldTag, NewTag string
-}
-
-type data struct {
-	AppName    string
-	AppChanges []change
-}
-
-type rendering struct {
-	// Outcome is one of parse, execute, done and much.
-	Outcome string `json:"outcome"`
-	Text    string `json:"text"`
-	Error   string `json:"error"`
+type answer struct {
+	Renderings []rendering `json:"renderings"`
+	Readings   []reading   `json:"readings"`
 }
 
 func main() {
@@ -47,41 +34,12 @@ func run(in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&asked); err != nil {
 		return err
 	}
-	sample := data{"example-app", []change{
-		{"foo/bar", "1.0", "1.1"},
-		{"é\"x", "", "sha256:abc"},
-	}}
-	renderings := []rendering{}
+	told := answer{[]rendering{}, []reading{}}
 	for _, text := range asked.Templates {
-		renderings = append(renderings, render(text, sample))
+		told.Renderings = append(told.Renderings, render(text))
 	}
-	return json.NewEncoder(out).Encode(map[string]any{"renderings": renderings})
-}
-
-func render(text string, sample data) rendering {
-	parsed, err := template.New("the whole").Parse(text)
-	if err != nil {
-		return rendering{Outcome: "parse", Error: err.Error()}
+	for _, text := range asked.Documents {
+		told.Readings = append(told.Readings, read(text))
 	}
-	var printed bounded
-	switch err := parsed.Execute(&printed, sample); {
-	case printed.isFull:
-		return rendering{Outcome: "much"}
-	case err != nil:
-		return rendering{Outcome: "execute", Error: err.Error()}
-	}
-	return rendering{Outcome: "done", Text: strings.ToValidUTF8(printed.text.String(), "\uFFFD")}
-}
-
-type bounded struct {
-	text   strings.Builder
-	isFull bool
-}
-
-func (b *bounded) Write(bytes []byte) (int, error) {
-	if b.text.Len()+len(bytes) > limit {
-		b.isFull = true
-		return 0, io.ErrShortWrite
-	}
-	return b.text.Write(bytes)
+	return json.NewEncoder(out).Encode(told)
 }

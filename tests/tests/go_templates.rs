@@ -1,14 +1,13 @@
 //! Our templates against those of Go, in the language's own words and in many small mutations of them.
 //!
-//! Where Go is missing that test says so and ends. How deep templates nest is bounded, and shown here because
+//! Where Go is missing that test says so and is skipped. How deep templates nest is bounded, and shown here because
 //! the core knows no threads.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::thread;
 
 use image_updater_core::writeback::template::{Fault, Template, Value};
-use serde_json::{Value as Json, json};
+use image_updater_tests::oracle::Oracle;
+use serde_json::Value as Json;
 
 /// Templates that render or are refused, one a line.
 const CASES: &str = include_str!("../oracle/templates.txt");
@@ -19,29 +18,15 @@ const MUTATIONS_VARIABLE: &str = "IMAGE_UPDATER_TEMPLATE_MUTATIONS";
 
 #[test]
 fn templates_mean_what_go_says() {
-    let Some(oracle) = build_oracle() else {
+    let Some(oracle) = Oracle::build() else {
         return;
     };
     let cases = cases();
-    let mut child = Command::new(oracle.path().join("oracle"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the oracle starts");
-    let asked = json!({ "templates": cases }).to_string();
-    let mut stdin = child.stdin.take().expect("it reads");
-    stdin
-        .write_all(asked.as_bytes())
-        .expect("it takes the question");
-    drop(stdin);
-    let answer = child.wait_with_output().expect("it answers");
-    assert!(answer.status.success(), "the oracle failed");
-    let answer: Json = serde_json::from_slice(&answer.stdout).expect("it answers in JSON");
-    let renderings = answer["renderings"].as_array().expect("a list");
+    let renderings = oracle.renderings(&cases);
     assert_eq!(renderings.len(), cases.len());
     let mut wrong = Vec::new();
     let mut n_done = 0;
-    for (case, theirs) in cases.iter().zip(renderings) {
+    for (case, theirs) in cases.iter().zip(&renderings) {
         n_done += usize::from(theirs["outcome"] == "done");
         if let Some(ours) = difference(case, theirs) {
             wrong.push(format!("{case:?}\n  go   {theirs}\n  ours {ours}"));
@@ -168,28 +153,4 @@ fn cases() -> Vec<String> {
         }
     }
     cases
-}
-
-/// Builds the oracle into a folder of its own.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn build_oracle() -> Option<tempfile::TempDir> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let built = Command::new("go")
-        .args(["build", "-o"])
-        .arg(folder.path().join("oracle"))
-        .arg(".")
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/oracle"))
-        .status();
-    match built {
-        Ok(status) => {
-            assert!(status.success(), "the oracle does not build");
-            Some(folder)
-        }
-        Err(error) => {
-            let is_required = std::env::var_os("IMAGE_UPDATER_REQUIRE_SERVERS").is_some();
-            assert!(!is_required, "go is missing: {error}");
-            eprintln!("SKIPPED: templates are not compared with Go's, as go is missing: {error}");
-            None
-        }
-    }
 }
