@@ -409,7 +409,7 @@ mod tests {
         };
         let render = |text: &str| {
             let template = MessageTemplate::parse(text).expect("a template");
-            template.render("app", &[change.clone()])
+            template.render("app", core::slice::from_ref(&change))
         };
         let each = "{{range .AppChanges}}{{.FullImage}} {{.Image}}{{end}}";
         assert_eq!(render(each).as_deref(), Ok("ghcr.io/a/b a/b"));
