@@ -16,7 +16,8 @@ fn loops_and_doublings_end_in_an_error() {
         "{{printf \"%.999999f\" 1.5}}",
         "{{printf \"%*d\" 999999 1}}",
         "{{printf \"%999999s\" \"\"}}",
-        "{{$x := printf \"%9999s\" \"\"}}{{range 9999}}{{$y := eq $x $x}}{{end}}",
+        "{{$x := printf \"%9999s\" \"\"}}{{range 2000}}{{$y := eq $x $x}}{{end}}",
+        "{{$x := print \"%[1]\" (printf \"%9999s\" \".0s\")}}{{range 2000}}{{$y := printf $x \"\"}}{{end}}",
     ] {
         let template = Template::parse(source).expect(source);
         assert_eq!(
