@@ -55,12 +55,14 @@ pub mod metrics;
 pub mod patch;
 pub mod probe;
 pub mod registry;
+pub mod repo;
 pub mod rfc3339;
 pub mod schedule;
 pub mod secret;
 pub mod time;
 pub mod update;
 pub mod updater;
+pub mod writeback;
 
 pub use config::{Config, Settings};
 pub use effect::Effect;

@@ -13,5 +13,6 @@ pub mod run;
 pub mod settings;
 pub mod spawn;
 pub mod telemetry;
+pub mod template;
 pub mod test_image;
 pub mod version;

@@ -7,8 +7,9 @@ use image_updater_tokio::args::{
     self, Environment, Invocation, LogSettings, Output, Refusal, RegistryVariables,
 };
 use image_updater_tokio::clock::Clock;
-use image_updater_tokio::telemetry::{Level, Log, LogFormat, Sink};
-use image_updater_tokio::{run, test_image};
+use image_updater_tokio::telemetry::{Log, Sink};
+use image_updater_tokio::template::Shown;
+use image_updater_tokio::{run, template, test_image};
 
 /// The exit status of the credential helper when it cannot answer (`ops.md` 1.6).
 const ASK_PASS_FAILED: u8 = 20;
@@ -44,7 +45,19 @@ fn main() -> ExitCode {
             };
             test_image::run(&settings, &variables, &warnings, log, print)
         }
-        Ok(Invocation::Template(_)) => refuse("template", &warnings, &log(PLAIN)),
+        Ok(Invocation::Template(path)) => match template::show(path.as_deref()) {
+            Ok(Shown { text, remark }) => {
+                print(&text);
+                if let Some(remark) = remark {
+                    print_error(&format!("Warning: {remark}\n"));
+                }
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                print_error(&format!("Error: {error}\n"));
+                ExitCode::FAILURE
+            }
+        },
         Ok(Invocation::Demo { keep }) => demo(keep, &environment),
         Err(refusal) => {
             let Refusal { error, usage, help } = *refusal;
@@ -79,13 +92,6 @@ fn refuse(command: &str, warnings: &[String], log: &Log) -> ExitCode {
     );
     ExitCode::FAILURE
 }
-
-/// The log of commands without log flags.
-const PLAIN: LogSettings = LogSettings {
-    level: Level::Info,
-    format: LogFormat::Text,
-    with_colours: true,
-};
 
 /// The log that `settings` ask for, on the streams of the process.
 fn log(settings: LogSettings) -> Log {

@@ -8,12 +8,13 @@ use image_updater_core::image::Platform;
 use image_updater_core::registry::backoff::Backoff;
 use image_updater_core::registry::{EndpointSettings, RegistrySettings};
 use image_updater_core::schedule::{self, Concurrency, ScheduleSettings};
+use image_updater_core::writeback::message::MessageTemplate;
 
 use crate::args::{Mode, RegistryVariables, RunSettings, Schedule};
 use crate::http::{HttpSettings, Proxies};
 use crate::kube::WatchScope;
 use crate::registries::RegistriesFile;
-use crate::version;
+use crate::{template, version};
 
 /// Everything that follows from the command line, the environment and `registries.conf`.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Resolved {
     pub config: Config,
     /// For the registry client.
     pub http: HttpSettings,
+    /// For the messages of commits.
+    pub commit_message: MessageTemplate,
     /// For the watch.
     pub scope: WatchScope,
     /// `registries.conf`, to be watched for changes; `None` when there is none to be watched.
@@ -40,6 +43,16 @@ pub fn resolve(
 ) -> Result<Resolved, Vec<String>> {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
+    let commit_message = match template::load(&settings.commit.message_path) {
+        Ok((template, warning)) => {
+            warnings.extend(warning);
+            template
+        }
+        Err(error) => {
+            problems.push(error.to_string());
+            MessageTemplate::default()
+        }
+    };
     let mut registries = RegistriesFile::new(&settings.registries_conf_path);
     let endpoints = match registries.as_mut().map(RegistriesFile::read_at_start) {
         None => Vec::new(),
@@ -87,6 +100,7 @@ pub fn resolve(
     };
     Ok(Resolved {
         config,
+        commit_message,
         http: http_settings(variables, &mut warnings),
         scope,
         registries,

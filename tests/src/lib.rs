@@ -5,6 +5,7 @@ pub mod echo;
 pub mod fuzz;
 pub mod git;
 pub mod load;
+pub mod oracle;
 pub mod program;
 pub mod servers;
 pub mod sockets;

@@ -299,7 +299,7 @@ fn read(stream: impl Read + Send + 'static, from: Stream, lines: &Lines) -> Join
 }
 
 /// The executable, up to date.
-fn executable() -> &'static Path {
+pub fn executable() -> &'static Path {
     static EXECUTABLE: OnceLock<PathBuf> = OnceLock::new();
     EXECUTABLE.get_or_init(|| {
         let test = std::env::current_exe().expect("a test knows its executable");

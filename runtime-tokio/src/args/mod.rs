@@ -13,6 +13,7 @@ mod csv;
 mod environment;
 mod error;
 mod flag;
+mod git_variables;
 mod grammar;
 mod help;
 mod later;
@@ -27,6 +28,7 @@ mod webhook_settings;
 pub use command::{Command, PROGRAM};
 pub use environment::Environment;
 pub use error::ArgsError;
+pub use git_variables::GitVariables;
 pub use later::{LaterPart, later_flags};
 pub use run_settings::{Mode, RunSettings, Schedule, printable_interval, printable_port};
 pub use settings::{

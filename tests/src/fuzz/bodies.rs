@@ -10,10 +10,14 @@ use image_updater_core::registry::{FactsKind, PlatformKeySet, challenge, conf, l
 use image_updater_core::secret::Secret;
 use image_updater_core::time::Now;
 
-use super::{Body, git};
+use super::{Body, git, template};
 
 /// All of them.
 pub const BODIES: &[Body] = &[
+    Body {
+        name: "branch_name",
+        read: template::branch_name,
+    },
     Body {
         name: "challenge",
         read: challenge,
@@ -51,8 +55,16 @@ pub const BODIES: &[Body] = &[
         read: registries_conf,
     },
     Body {
+        name: "repository_url",
+        read: template::repository_url,
+    },
+    Body {
         name: "tag_page",
         read: tag_page,
+    },
+    Body {
+        name: "template",
+        read: template::template,
     },
     Body {
         name: "token_response",

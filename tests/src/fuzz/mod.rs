@@ -5,6 +5,7 @@
 mod bodies;
 mod git;
 mod mutator;
+mod template;
 
 use std::path::{Path, PathBuf};
 

@@ -40,6 +40,8 @@ pub enum Server {
     Proxy,
     /// The program `git`.
     Git,
+    /// The program `go`, which builds what is in `tests/oracle`.
+    Go,
 }
 
 impl Server {
@@ -59,6 +61,7 @@ impl Server {
                 "apt-get install nginx-light",
             ),
             Self::Git => (&["git"][..], "apt-get install git"),
+            Self::Go => (&["go"][..], "Go 1.26 from https://go.dev/dl"),
         };
         let missing: Vec<&str> = programs
             .iter()
@@ -83,9 +86,14 @@ impl Server {
 /// # Panics
 /// When the server is missing and `IMAGE_UPDATER_REQUIRE_SERVERS` is `1`.
 pub fn is_available(server: Server) -> bool {
-    let Some(missing) = server.missing() else {
-        return true;
-    };
+    server.missing().inspect(|missing| skip(missing)).is_none()
+}
+
+/// Says that the running test is skipped, and what is missing.
+///
+/// # Panics
+/// When `IMAGE_UPDATER_REQUIRE_SERVERS` is `1`.
+pub(crate) fn skip(missing: &str) {
     assert!(
         std::env::var_os("IMAGE_UPDATER_REQUIRE_SERVERS").is_none_or(|value| value != "1"),
         "{missing} (required by IMAGE_UPDATER_REQUIRE_SERVERS)"
@@ -94,7 +102,6 @@ pub fn is_available(server: Server) -> bool {
     let test = thread.name().unwrap_or("a test");
     // Not `eprintln!`: the harness keeps that back for tests that pass.
     drop(writeln!(std::io::stderr(), "SKIPPED: {test}: {missing}"));
-    false
 }
 
 /// Asks until there is an answer, at most half a minute: for what other processes do in their own time.

@@ -15,6 +15,7 @@ mod ping;
 mod registry;
 mod schedule;
 mod update;
+mod writeback;
 
 pub use harness::{Case, Summary, Verdict, compare, run_folder};
 
@@ -25,7 +26,7 @@ pub type Runner = fn(&Case<'_>) -> Verdict;
 ///
 /// Two files may hold groups of one name with different shapes (`duration_parse`), hence the file.
 pub fn runner(file: &str, group: &str) -> Option<Runner> {
-    let rooms: [fn(&str, &str) -> Option<Runner>; 9] = [
+    let rooms: [fn(&str, &str) -> Option<Runner>; 10] = [
         app::runner,
         image::runner,
         update::runner,
@@ -34,6 +35,7 @@ pub fn runner(file: &str, group: &str) -> Option<Runner> {
         registry::runner,
         ping::runner,
         cli::runner,
+        writeback::runner,
         health::runner,
     ];
     rooms.iter().find_map(|room| room(file, group))
