@@ -1,7 +1,10 @@
-//! Where a credential comes from (`registry.md` 4.1, `images.md` 4.3).
+//! Where a credential comes from, and how it is read (`registry.md` 4.1, `images.md` 4.3).
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use core::fmt;
+
+use crate::secret::Secret;
 
 /// A parsed credential reference.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -55,6 +58,19 @@ pub enum CredentialError {
     UnknownType,
     /// The definition of a Secret lacks a part or has one too many.
     Definition,
+}
+
+/// How the reading of a credential ended. The texts never hold the secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CredentialOutcome {
+    /// The raw content: `user:password`, or a docker config JSON for a pull secret.
+    Found(Secret),
+    /// It is not there (variable unset, Secret or field missing).
+    Missing(String),
+    /// We may not read it; the text says which verb to grant.
+    Denied(String),
+    /// It failed: program failed, timed out, API server away.
+    Failed(String),
 }
 
 impl CredentialSource {

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::app::Application;
+use crate::credential::CredentialOutcome;
 use crate::http::HttpOutcome;
 use crate::id::{AppKey, OpId};
 use crate::registry::EndpointSettings;
-use crate::secret::Secret;
 
 /// A fact from outside.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,19 +78,6 @@ pub enum ReadOutcome {
     Throttled(Option<Duration>),
     /// It failed for a reason that may pass.
     Transient(String),
-}
-
-/// How the reading of a credential ended. The texts never hold the secret.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum CredentialOutcome {
-    /// The raw content: `user:password`, or a docker config JSON for a pull secret.
-    Found(Secret),
-    /// It is not there (variable unset, Secret or field missing).
-    Missing(String),
-    /// We may not read it; the text says which verb to grant.
-    Denied(String),
-    /// It failed: program failed, timed out, API server away.
-    Failed(String),
 }
 
 /// Settings that may change while the process runs.

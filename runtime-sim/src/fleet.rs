@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::{Duration, Instant};
 
 use image_updater_core::Updater;
+use image_updater_core::credential::CredentialOutcome;
 use image_updater_core::effect::{ClusterEffect, Effect};
 use image_updater_core::http::HttpOutcome;
-use image_updater_core::input::{
-    ClusterInput, CredentialOutcome, Input, PatchOutcome, ReadOutcome,
-};
+use image_updater_core::input::{ClusterInput, Input, PatchOutcome, ReadOutcome};
 use image_updater_core::keyed::Seed;
 use image_updater_core::time::{Now, Time};
 use image_updater_fixtures::Request;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use image_updater_core::app::Application;
+use image_updater_core::credential::CredentialOutcome;
 use image_updater_core::credential::CredentialSource;
-use image_updater_core::input::CredentialOutcome;
 use image_updater_core::rfc3339::Rfc3339;
 use image_updater_core::secret::Secret;
 use image_updater_core::time::{Time, UnixTime};

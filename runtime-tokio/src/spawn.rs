@@ -11,11 +11,10 @@ use std::io::{self, Write as _};
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use image_updater_core::credential::CredentialOutcome;
 use image_updater_core::http::{HttpOutcome, TransportFailure, TransportKind};
 use image_updater_core::id::OpId;
-use image_updater_core::input::{
-    ClusterInput, CredentialOutcome, Input, PatchOutcome, ReadOutcome,
-};
+use image_updater_core::input::{ClusterInput, Input, PatchOutcome, ReadOutcome};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 

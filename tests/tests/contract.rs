@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
+use image_updater_core::credential::CredentialOutcome;
 use image_updater_core::credential::CredentialSource;
 use image_updater_core::event::Event;
 use image_updater_core::http::{HttpOutcome, HttpResponse};
 use image_updater_core::id::{AppKey, OpId};
-use image_updater_core::input::{
-    ClusterInput, CredentialOutcome, Input, PatchOutcome, ReadOutcome,
-};
+use image_updater_core::input::{ClusterInput, Input, PatchOutcome, ReadOutcome};
 use image_updater_core::keyed::Seed;
 use image_updater_core::registry::{EndpointSettings, RegistryOutcome};
 use image_updater_core::schedule::Concurrency;

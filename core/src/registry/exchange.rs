@@ -19,11 +19,11 @@ use super::observation::RequestKind;
 use super::outcome::{LookupFailureKind as Kind, RegistryOutcome, RequestEnd};
 use super::reply::Refusal;
 use super::timers::Timer;
+use crate::credential::CredentialOutcome;
 use crate::credential::CredentialSource;
 use crate::effect::Effect;
 use crate::http::{HttpOutcome, HttpRequest};
 use crate::id::{OpId, OpIds};
-use crate::input::CredentialOutcome;
 use crate::time::{Now, Time};
 
 /// How much longer than the driver the core waits before it cancels.

@@ -7,8 +7,8 @@ mod program;
 use std::sync::Arc;
 use std::time::Duration;
 
+use image_updater_core::credential::CredentialOutcome;
 use image_updater_core::credential::CredentialSource;
-use image_updater_core::input::CredentialOutcome;
 use image_updater_core::secret::Secret;
 use tokio::sync::Semaphore;
 

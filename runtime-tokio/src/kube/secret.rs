@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use image_updater_core::input::CredentialOutcome;
+use image_updater_core::credential::CredentialOutcome;
 use image_updater_core::secret::Secret;
 use k8s_openapi::ByteString;
 use serde::Deserialize;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use image_updater_core::credential::CredentialOutcome;
 use image_updater_core::credential::CredentialSource;
 use image_updater_core::effect::{ApplicationPatch, PatchOperation, PatchVerb};
 use image_updater_core::id::AppKey;
-use image_updater_core::input::{CredentialOutcome, PatchOutcome, ReadOutcome};
+use image_updater_core::input::{PatchOutcome, ReadOutcome};
 use image_updater_core::secret::Secret;
 use image_updater_tokio::credential::CredentialReader;
 use image_updater_tokio::kube::ClusterClient;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use image_updater_core::credential::CredentialOutcome;
 use image_updater_core::credential::CredentialSource;
 use image_updater_core::effect::Effect;
 use image_updater_core::http::{
@@ -9,7 +10,6 @@ use image_updater_core::http::{
 };
 use image_updater_core::id::OpIds;
 use image_updater_core::image::{Image, TagListSort};
-use image_updater_core::input::CredentialOutcome;
 use image_updater_core::keyed::Seed;
 use image_updater_core::registry::backoff::Backoff;
 use image_updater_core::registry::budget::RateBudget;

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use image_updater_core::credential::CredentialOutcome;
 use image_updater_core::effect::{ClusterEffect, Effect};
 use image_updater_core::http::{HttpOutcome, HttpRequest, TransportFailure, TransportKind};
 use image_updater_core::id::{AppKey, OpId};
-use image_updater_core::input::{
-    ClusterInput, CredentialOutcome, Input, PatchOutcome, ReadOutcome,
-};
+use image_updater_core::input::{ClusterInput, Input, PatchOutcome, ReadOutcome};
 use image_updater_core::secret::Secret;
 use image_updater_fixtures::cluster::Refusal;
 use image_updater_fixtures::registry::registry_at;

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use image_updater_core::Seed;
+use image_updater_core::credential::CredentialOutcome;
 use image_updater_core::credential::{CredentialReference, CredentialSource, RegistryPrefix};
 use image_updater_core::effect::Effect;
 use image_updater_core::http::HttpOutcome;
 use image_updater_core::id::AppKey;
 use image_updater_core::image::{IgnorePatterns, MatchExpression, PlatformSet, Strategy};
-use image_updater_core::input::{CredentialOutcome, Input};
+use image_updater_core::input::Input;
 use image_updater_core::metrics::exposition::write_samples;
 use image_updater_core::probe::{Probe, Question};
 use image_updater_core::registry::RegistrySettings;

@@ -5,13 +5,13 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::credential::CredentialOutcome;
 use crate::credential::CredentialSource;
 use crate::effect::Effect;
 use crate::http::{
     HeaderValue, HttpOutcome, HttpRequest, HttpResponse, TransportFailure, TransportKind,
 };
 use crate::id::{OpId, OpIds};
-use crate::input::CredentialOutcome;
 use crate::keyed::Seed;
 use crate::registry::{
     EndpointSettings, FactsAnswer, FactsKind, Held, ListingAnswer, LookupFailure,
