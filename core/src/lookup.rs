@@ -5,9 +5,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString as _};
 
 use crate::image::TagListSort;
-use crate::registry;
 use crate::registry::{
-    FactsKind, Listing, LookupFailure, LookupFailureKind, PlatformKeySet, Registry, RepositoryId,
+    FactsKind, KnownFacts, Listing, LookupFailure, LookupFailureKind, PlatformKeySet, Registry,
+    RepositoryId,
 };
 use crate::time::UnixTime;
 use crate::update::{FailureKind, ImagePlan, Lookup, Need, TagFacts, TagListing};
@@ -217,16 +217,16 @@ pub(crate) fn platforms_of(image: &ImagePlan) -> PlatformKeySet {
     PlatformKeySet::new(image.options.platforms.keys())
 }
 
-impl<'a> From<&'a registry::TagFacts> for Fact<'a> {
-    fn from(facts: &'a registry::TagFacts) -> Self {
+impl<'a> From<KnownFacts<'a>> for Fact<'a> {
+    fn from(facts: KnownFacts<'a>) -> Self {
         match facts {
-            registry::TagFacts::Usable { digest, created } => Self::Known {
-                created: *created,
+            KnownFacts::Usable { digest, created } => Self::Known {
+                created,
                 digest: digest.to_string(),
             },
             // A tag that is broken for good takes no part: it must not hold the others back for ever.
-            registry::TagFacts::OtherPlatform { .. } => Self::NotUsable(OTHER_PLATFORM),
-            registry::TagFacts::Unusable { reason, .. } => Self::NotUsable(reason),
+            KnownFacts::OtherPlatform { .. } => Self::NotUsable(OTHER_PLATFORM),
+            KnownFacts::Unusable { reason, .. } => Self::NotUsable(reason),
         }
     }
 }

@@ -15,8 +15,10 @@ impl ManifestDigest {
         Self(Sha256::digest(content).into())
     }
 
-    /// The lowest, for ranges.
-    pub(super) const LOWEST: Self = Self([0; 32]);
+    /// Its 32 bytes.
+    pub(super) const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 
     /// Reads `sha256:` and 64 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {

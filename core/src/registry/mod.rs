@@ -28,6 +28,7 @@ mod draft;
 mod echo;
 pub mod endpoint;
 mod exchange;
+mod fact_table;
 mod facts;
 pub mod inspection;
 mod job;
@@ -37,6 +38,8 @@ pub mod login;
 pub mod manifest;
 pub mod observation;
 pub mod outcome;
+mod packed_chunk;
+mod packed_facts;
 mod paging;
 mod pem;
 pub mod ping;
@@ -63,7 +66,7 @@ use core::time::Duration;
 pub use circuit::CircuitState;
 pub use denial::CircuitView;
 pub use endpoint::{Endpoint, EndpointError, EndpointId};
-pub use inspection::{FactsKind, TagFacts};
+pub use inspection::{FactsKind, KnownFacts, TagFacts};
 pub use listing::Listing;
 pub use observation::{Observation, RequestKind, SharedKind, SharedLookups, TokenSubject};
 pub use outcome::{Held, LookupFailure, LookupFailureKind, RegistryOutcome, RequestEnd, WaiterId};
@@ -80,7 +83,7 @@ use crate::time::{Now, Time};
 use breaker::Breaker;
 use credentials::{CredentialCache, CredentialKey};
 use exchange::Operation;
-use facts::{FactsKey, FactsStore};
+use facts::{FactsStore, TableKey};
 use job::{Job, JobId, ListingTask, Task};
 use listing::ListingBuilder;
 use repository::{ListingPlan, Repository, RepositoryKey};
@@ -142,7 +145,7 @@ pub enum ListingAnswer<'a> {
 #[derive(Debug)]
 pub enum FactsAnswer<'a> {
     /// These hold.
-    Known(&'a TagFacts),
+    Known(KnownFacts<'a>),
     /// [`RegistryOutcome::FactsFinished`] will name the waiter.
     Waiting,
     /// The last lookup failed for this reason, and the next is not due yet.
@@ -167,7 +170,10 @@ impl Registry {
         settings.interval = settings.interval.max(Duration::from_secs(1));
         Self {
             endpoints: EndpointTable::new(&settings),
-            facts: FactsStore::new(settings.facts_max.max(1)),
+            facts: FactsStore::new(
+                settings.facts_bytes_max,
+                settings.interval.saturating_mul(2),
+            ),
             ports: PortExhaustion::new(
                 settings.port_exhaustion_window,
                 settings.port_exhaustion_threshold,
@@ -256,14 +262,13 @@ impl Registry {
         tag: &str,
         kind: FactsKind,
         platforms: &PlatformKeySet,
-    ) -> Option<&TagFacts> {
-        let key = FactsKey {
+    ) -> Option<KnownFacts<'_>> {
+        let key = TableKey {
             repository: id,
-            tag: tag.into(),
             kind,
             platforms: platforms.clone(),
         };
-        self.facts.find(&key)?.kept.as_ref()
+        self.facts.find(&key, tag)?.kept()
     }
 
     /// The next thing that happened.
