@@ -40,6 +40,7 @@ pub mod observation;
 pub mod outcome;
 mod packed_chunk;
 mod packed_facts;
+mod page_size;
 mod paging;
 mod pem;
 pub mod ping;
@@ -337,12 +338,14 @@ impl Registry {
         let tags_max = self.settings.tags_max;
         let repository = self.repository_mut(id);
         repository.started = Some(now.mono);
+        let is_large = repository.page_size.is_large();
         let validator = repository.validator.as_ref();
         let task = ListingTask {
             is_conditional: validator.is_some_and(|validator| validator.is_good(now.mono)),
             has_condition: false,
             pinged_for: None,
-            url: self.listing_url(id),
+            is_large,
+            url: self.listing_url(id, is_large),
             seen: BTreeSet::new(),
             builder: ListingBuilder::new(now, tags_max),
         };

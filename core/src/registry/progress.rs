@@ -39,6 +39,9 @@ impl Registry {
         if self.is_missing_list(id, &outcome)
             && let HttpOutcome::Response(response) = &outcome
         {
+            if self.is_begun_in_own_pages(id) {
+                return;
+            }
             self.fail_or_ping(id, judge_status(response, self.now.wall), &response.body);
             return;
         }
@@ -308,6 +311,11 @@ impl Registry {
                     self.enqueue_begun(id);
                     return;
                 }
+            }
+            Task::Listing(task) if task.is_large && refusal.kind == Kind::Malformed => {
+                // It knows no `n`, or sends more at once than we take.
+                self.is_begun_in_own_pages(id);
+                return;
             }
             Task::Listing(_) | Task::Facts(_) | Task::Token(_) => {}
         }
