@@ -59,6 +59,7 @@ mod timers;
 pub mod token;
 mod tokens;
 pub mod url;
+mod walks;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
