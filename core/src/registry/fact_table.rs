@@ -305,8 +305,12 @@ impl FactsAge {
             Duration::ZERO
         };
         // Most rows are young: they need no draw.
-        self.is_over(row.started(), age - early_max, now)
-            && self.is_over(row.started(), age - self.early(row, early_max), now)
+        self.is_over(row.started(), age.saturating_sub(early_max), now)
+            && self.is_over(
+                row.started(),
+                age.saturating_sub(self.early(row, early_max)),
+                now,
+            )
     }
 
     fn early(&self, row: PackedFact<'_>, bound: Duration) -> Duration {

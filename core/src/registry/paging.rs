@@ -24,11 +24,12 @@ impl Registry {
     pub(super) fn listing_url(&self, id: RepositoryId, is_large: bool) -> String {
         let repository = &self.repositories[&id].key;
         let api_url = &self.endpoints[repository.endpoint].api_url;
-        let mut url = url::join_api(api_url, &format!("/v2/{}/tags/list", repository.name));
+        let path = format!("/v2/{}/tags/list", repository.name);
         if is_large {
-            url.push_str(&format!("?n={PAGE_TAGS_WANTED}"));
+            url::join_api(api_url, &format!("{path}?n={PAGE_TAGS_WANTED}"))
+        } else {
+            url::join_api(api_url, &path)
         }
-        url
     }
 
     pub(super) fn on_page(&mut self, id: JobId, response: &HttpResponse) {

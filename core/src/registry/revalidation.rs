@@ -104,7 +104,7 @@ impl Registry {
             FactsPlan::Start => {
                 self.shared.on_leader(SharedKind::Manifest);
                 let tag = tag.into();
-                self.start_facts(FactsKey { table, tag }, waiter);
+                self.start_facts(&FactsKey { table, tag }, waiter);
                 return FactsAnswer::Waiting;
             }
         }
@@ -169,7 +169,7 @@ impl Registry {
         self.repository_mut(id).revalidation.take(place, n_max)
     }
 
-    fn start_facts(&mut self, key: FactsKey, waiter: WaiterId) {
+    fn start_facts(&mut self, key: &FactsKey, waiter: WaiterId) {
         let id = key.table.repository;
         let is_tag = listing::is_tag(key.tag.as_bytes());
         let task = FactsTask {
@@ -179,7 +179,7 @@ impl Registry {
             leads: None,
         };
         let job = self.add_job(Job::new(id, Task::Facts(Box::new(task))));
-        let has_kept = self.facts.begin(&key, job, waiter, self.now.mono);
+        let has_kept = self.facts.begin(key, job, waiter, self.now.mono);
         // The digest alone is worth asking for when there is something that it can confirm.
         if has_kept
             && !self.repositories[&id].is_head_in_vain

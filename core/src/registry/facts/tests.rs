@@ -9,7 +9,7 @@ use crate::fixed_cases::{CASES, config};
 use crate::registry::LookupFailureKind;
 use crate::time::UnixTime;
 
-const HOLD: Duration = Duration::from_secs(120);
+const HOLD: Duration = Duration::from_mins(2);
 
 fn key(repository: u32, tag: &str) -> FactsKey {
     FactsKey {

@@ -73,7 +73,7 @@ fn list(
         }
         driver.pass(Duration::from_secs(1));
     }
-    driver.pass(INTERVAL - Duration::from_secs(20));
+    driver.pass(Duration::from_secs(80));
     asked
 }
 
