@@ -170,7 +170,7 @@ pub(crate) fn found<'a>(
                 Some(failure) => Fact::Failed(&failure.detail),
                 None => registry
                     .kept_facts(repository, name, kind, &platforms)
-                    .map_or(Fact::Failed(NOT_KEPT), Fact::from),
+                    .map_or(Fact::Failed(NOT_KEPT), |facts| Fact::new(facts, kind)),
             };
             tags.facts.insert(name, fact);
         }
@@ -217,12 +217,17 @@ pub(crate) fn platforms_of(image: &ImagePlan) -> PlatformKeySet {
     PlatformKeySet::new(image.options.platforms.keys())
 }
 
-impl<'a> From<KnownFacts<'a>> for Fact<'a> {
-    fn from(facts: KnownFacts<'a>) -> Self {
+impl<'a> Fact<'a> {
+    /// The part of the facts that lookups of a kind are for.
+    fn new(facts: KnownFacts<'a>, kind: FactsKind) -> Self {
         match facts {
             KnownFacts::Usable { digest, created } => Self::Known {
                 created,
-                digest: digest.to_string(),
+                digest: match kind {
+                    FactsKind::Digest => digest.to_string(),
+                    // A date is asked for of many tags, and their digests are nobody's concern.
+                    FactsKind::Created => String::new(),
+                },
             },
             // A tag that is broken for good takes no part: it must not hold the others back for ever.
             KnownFacts::OtherPlatform { .. } => Self::NotUsable(OTHER_PLATFORM),

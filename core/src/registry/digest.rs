@@ -41,8 +41,14 @@ impl ManifestDigest {
 
 impl fmt::Display for ManifestDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let mut hex = [0; 64];
+        for (place, digit) in hex.iter_mut().zip(digits) {
+            *place = HEX[usize::from(digit)];
+        }
         f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(core::str::from_utf8(&hex).expect("digits are text"))
     }
 }
 
