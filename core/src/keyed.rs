@@ -20,6 +20,8 @@ pub enum Purpose {
     IntervalJitter = 2,
     /// The factor of a backoff sleep.
     Backoff = 3,
+    /// How much earlier than at its full age a kept fact is asked for again.
+    Revalidation = 4,
 }
 
 impl Seed {

@@ -5,9 +5,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString as _};
 
 use crate::image::TagListSort;
-use crate::registry;
 use crate::registry::{
-    FactsKind, Listing, LookupFailure, LookupFailureKind, PlatformKeySet, Registry, RepositoryId,
+    FactsKind, KnownFacts, Listing, LookupFailure, LookupFailureKind, PlatformKeySet, Registry,
+    RepositoryId,
 };
 use crate::time::UnixTime;
 use crate::update::{FailureKind, ImagePlan, Lookup, Need, TagFacts, TagListing};
@@ -170,7 +170,7 @@ pub(crate) fn found<'a>(
                 Some(failure) => Fact::Failed(&failure.detail),
                 None => registry
                     .kept_facts(repository, name, kind, &platforms)
-                    .map_or(Fact::Failed(NOT_KEPT), Fact::from),
+                    .map_or(Fact::Failed(NOT_KEPT), |facts| Fact::new(facts, kind)),
             };
             tags.facts.insert(name, fact);
         }
@@ -217,16 +217,21 @@ pub(crate) fn platforms_of(image: &ImagePlan) -> PlatformKeySet {
     PlatformKeySet::new(image.options.platforms.keys())
 }
 
-impl<'a> From<&'a registry::TagFacts> for Fact<'a> {
-    fn from(facts: &'a registry::TagFacts) -> Self {
+impl<'a> Fact<'a> {
+    /// The part of the facts that lookups of a kind are for.
+    fn new(facts: KnownFacts<'a>, kind: FactsKind) -> Self {
         match facts {
-            registry::TagFacts::Usable { digest, created } => Self::Known {
-                created: *created,
-                digest: digest.to_string(),
+            KnownFacts::Usable { digest, created } => Self::Known {
+                created,
+                digest: match kind {
+                    FactsKind::Digest => digest.to_string(),
+                    // A date is asked for of many tags, and their digests are nobody's concern.
+                    FactsKind::Created => String::new(),
+                },
             },
             // A tag that is broken for good takes no part: it must not hold the others back for ever.
-            registry::TagFacts::OtherPlatform { .. } => Self::NotUsable(OTHER_PLATFORM),
-            registry::TagFacts::Unusable { reason, .. } => Self::NotUsable(reason),
+            KnownFacts::OtherPlatform { .. } => Self::NotUsable(OTHER_PLATFORM),
+            KnownFacts::Unusable { reason, .. } => Self::NotUsable(reason),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::traffic::Traffic;
 use crate::workload::{
     Access, Action, AppModel, ImageModel, ImagePolicy, Plan, RegistryModel, RepoModel, Version,
 };
-use crate::world::{PAGE_TAGS, TOKEN_SECS, World, wall, wants_tokens};
+use crate::world::{PAGE_TAGS, PAGE_TAGS_MAX, TOKEN_SECS, World, wall, wants_tokens};
 
 /// How long a request takes to its registry, and its answer back.
 const HALF_WAY_HTTP: Duration = Duration::from_millis(25);
@@ -380,7 +380,8 @@ fn registry(idx: u32) -> RegistryModel {
     };
     RegistryModel {
         access,
-        page_tags_max: PAGE_TAGS,
+        page_tags: PAGE_TAGS,
+        page_tags_max: PAGE_TAGS_MAX,
         rate: None,
         login: None,
     }

@@ -8,21 +8,30 @@ use crate::fleet::{Fleet, FleetSize};
 use crate::scale::FLEET;
 use crate::traffic::{Registries, Traffic, reference};
 use crate::workload::ImagePolicy;
-use crate::world::{PAGE_TAGS, TOKEN_SECS, wants_tokens};
+use crate::world::{PAGE_TAGS, PAGE_TAGS_MAX, TOKEN_SECS, wants_tokens};
 
 /// Intervals until everything is written, dates are known, and what was asked at the start has been
 /// asked again.
 const SETTLING_INTERVALS: u32 = 90;
 /// Intervals over which the steady state is counted.
 const MEASURED_INTERVALS: u32 = 30;
+/// Intervals until dates of tags that stay where they are are asked for as seldom as they ever are: the time
+/// doubles from an hour to a day.
+const DATED_INTERVALS: u32 = 48 * 60;
+/// A day: what was read together is still asked for in waves.
+const DATED_MEASURED_INTERVALS: u32 = 24 * 60;
+/// By how much smaller the fleet is that runs so long; it has as much traffic per repository.
+const DATED_FLEET_PART: u32 = 20;
 /// Our part of the old scheme's requests that is aimed at in steady state.
 const TIMES_FEWER: u64 = 10;
 
 /// The traffic of one strategy.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// The strategy.
-    pub policy: ImagePolicy,
+    /// The fleet, with its strategy.
+    pub size: FleetSize,
+    /// How many intervals it ran before it was measured.
+    pub settling: u32,
     /// In the first interval.
     pub first: Traffic,
     /// Of all measured intervals.
@@ -35,24 +44,38 @@ pub struct Row {
     pub reference_steady: Traffic,
 }
 
-/// Counts for the fleet of [`crate::scale`], under each strategy.
+/// Counts for the fleet of [`crate::scale`], under each strategy; and for a smaller one under
+/// `newest-build` for as long as it takes until the dates are known to be steady.
 ///
 /// # Errors
 /// When the core refuses the settings.
 pub fn measure() -> io::Result<Vec<Row>> {
+    let of = |policy| FleetSize {
+        policy: Some(policy),
+        ..FLEET
+    };
+    let dated = FleetSize {
+        applications: FLEET.applications / DATED_FLEET_PART,
+        repositories: FLEET.repositories / DATED_FLEET_PART,
+        sharing: FLEET.sharing / DATED_FLEET_PART,
+        ..of(ImagePolicy::NewestBuild)
+    };
     [
-        ImagePolicy::Any,
-        ImagePolicy::NewestBuild,
-        ImagePolicy::Digest,
+        (of(ImagePolicy::Any), SETTLING_INTERVALS, MEASURED_INTERVALS),
+        (
+            of(ImagePolicy::NewestBuild),
+            SETTLING_INTERVALS,
+            MEASURED_INTERVALS,
+        ),
+        (dated, DATED_INTERVALS, DATED_MEASURED_INTERVALS),
+        (
+            of(ImagePolicy::Digest),
+            SETTLING_INTERVALS,
+            MEASURED_INTERVALS,
+        ),
     ]
     .into_iter()
-    .map(|policy| {
-        let size = FleetSize {
-            policy: Some(policy),
-            ..FLEET
-        };
-        measure_fleet(size, SETTLING_INTERVALS, MEASURED_INTERVALS)
-    })
+    .map(|(size, settling, measured)| measure_fleet(size, settling, measured))
     .collect()
 }
 
@@ -74,7 +97,8 @@ pub fn measure_fleet(size: FleetSize, settling: u32, measured: u32) -> io::Resul
         tokened: tokened.count() as u64,
     };
     Ok(Row {
-        policy: size.policy.unwrap_or(ImagePolicy::Any),
+        size,
+        settling,
         first,
         steady: fleet.traffic() - before,
         n_intervals: u64::from(measured),
@@ -90,9 +114,18 @@ impl Row {
         theirs * 10 / self.steady.total().max(1)
     }
 
-    /// True when the aim is reached.
+    fn policy(&self) -> ImagePolicy {
+        self.size.policy.unwrap_or(ImagePolicy::Any)
+    }
+
+    /// True when the fleet has come to its steady state.
+    pub fn is_settled(&self) -> bool {
+        self.policy() != ImagePolicy::NewestBuild || self.settling >= DATED_INTERVALS
+    }
+
+    /// True when the aim is reached; it is one for the steady state.
     pub fn is_within_bounds(&self) -> bool {
-        self.times_fewer_x10() >= TIMES_FEWER * 10
+        !self.is_settled() || self.times_fewer_x10() >= TIMES_FEWER * 10
     }
 
     fn to_json(self) -> Value {
@@ -104,7 +137,11 @@ impl Row {
             Value::Object(pairs.collect())
         };
         json!({
-            "strategy": self.policy.strategy(),
+            "strategy": self.policy().strategy(),
+            "applications": self.size.applications,
+            "repositories": self.size.repositories,
+            "settled_after_s": self.size.interval.as_secs() * u64::from(self.settling),
+            "is_settled": self.is_settled(),
             "first": object(self.first, 1),
             "steady": object(self.steady, self.n_intervals),
             "reference_first": object(self.reference_first, 1),
@@ -125,19 +162,30 @@ pub fn write(out: &mut impl io::Write, rows: &[Row], is_json: bool) -> io::Resul
     }
     writeln!(
         out,
-        "requests to registries per interval of {} s: {} applications, {} repositories of {} tags",
+        "requests to registries per interval of {} s, for repositories of {} tags in pages of {} or, where \
+         asked for, up to {}",
         FLEET.interval.as_secs(),
-        FLEET.applications,
-        FLEET.repositories,
         FLEET.tags,
+        PAGE_TAGS,
+        PAGE_TAGS_MAX,
     )?;
     for row in rows {
+        let minutes = row.size.interval.as_secs() * u64::from(row.settling) / 60;
         writeln!(
             out,
-            "\n{:<14} {:>12} {:>12} {:>14} {:>14}",
-            row.policy.strategy(),
+            "\n{} applications, {} repositories; mean of {} intervals after {} h {} min",
+            row.size.applications,
+            row.size.repositories,
+            row.n_intervals,
+            minutes / 60,
+            minutes % 60,
+        )?;
+        writeln!(
+            out,
+            "{:<14} {:>12} {:>12} {:>14} {:>14}",
+            row.policy().strategy(),
             "first",
-            "steady",
+            if row.is_settled() { "steady" } else { "then" },
             "theirs, first",
             "theirs, steady"
         )?;

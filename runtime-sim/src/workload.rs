@@ -11,7 +11,7 @@ use image_updater_core::time::Time;
 use crate::entropy::{Entropy, Stream};
 use crate::fault::Scripted;
 use crate::options::Options;
-use crate::world::PAGE_TAGS;
+use crate::world::{PAGE_TAGS, PAGE_TAGS_MAX};
 
 /// Number of an application in a run.
 pub type AppIdx = usize;
@@ -40,7 +40,9 @@ pub struct Plan {
 pub struct RegistryModel {
     /// Who may read.
     pub access: Access,
-    /// Tags per page.
+    /// Tags per page when no number is asked for.
+    pub page_tags: usize,
+    /// Tags per page at most.
     pub page_tags_max: usize,
     /// Requests per second that it is configured with; `None` is unlimited.
     pub rate: Option<u32>,
@@ -264,7 +266,13 @@ fn generate_registries(options: &Options) -> (Vec<RegistryModel>, Vec<LoginModel
             RegistryModel {
                 login: access.logins().first().copied(),
                 access,
-                page_tags_max: PAGE_TAGS,
+                page_tags: PAGE_TAGS,
+                // Half of them give more when they are asked.
+                page_tags_max: if idx % 2 == 0 {
+                    PAGE_TAGS
+                } else {
+                    PAGE_TAGS_MAX
+                },
                 rate: Some(options.rate).filter(|rate| *rate > 0),
             }
         })

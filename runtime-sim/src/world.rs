@@ -27,6 +27,8 @@ pub const EPOCH: UnixTime = UnixTime::from_secs(1_767_225_600);
 
 /// Tags on one page of a registry's list.
 pub const PAGE_TAGS: usize = 100;
+/// Tags per page of a registry that gives more when it is asked, at most.
+pub const PAGE_TAGS_MAX: usize = 1000;
 /// Life of a token, in seconds.
 pub const TOKEN_SECS: u64 = 300;
 
@@ -88,6 +90,7 @@ impl World {
             let registry = registries
                 .entry(host.clone())
                 .or_insert_with(|| Registry::new(host.clone()));
+            registry.page_tags = plan.registries[repo.registry].page_tags;
             registry.page_tags_max = plan.registries[repo.registry].page_tags_max;
             for (age, version) in repo.versions.iter().rev().enumerate() {
                 let age = i64::try_from(age).expect("a small number");

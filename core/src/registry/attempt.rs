@@ -65,6 +65,10 @@ impl Registry {
                 .is_some_and(|end| until < end);
         if !is_same_attempt {
             self.job_mut(id).attempt_deadline = None;
+            if refusal.kind == Kind::Transient {
+                // Whatever made it fail, the next attempt asks what every registry can answer.
+                self.can_drop_page_size(id, false);
+            }
             self.begin_listing_anew(id);
         }
         let job = self.job_mut(id);
@@ -105,7 +109,8 @@ impl Registry {
         }
         let job = self.jobs.remove(&id).expect("the lookup is under way");
         match job.task {
-            Task::Listing(_) => {
+            Task::Listing(task) => {
+                self.note_failed_list(job.repository, task.is_large, refusal.kind);
                 let repository = self.repository_mut(job.repository);
                 repository.listing_job = None;
                 repository.failure = Some(failure.clone());

@@ -114,7 +114,7 @@ impl Registry {
             ));
         }
         if !self.facts.is_in_order() {
-            return Err("facts: those that may go are not the idle ones".into());
+            return Err("facts: those that may go, or their bytes, are counted wrongly".into());
         }
         let n_lookups = self
             .repositories
@@ -122,11 +122,7 @@ impl Registry {
             .filter(|one| one.listing_job.is_some())
             .count()
             + self.tokens.iter().filter(|one| one.job.is_some()).count()
-            + self
-                .facts
-                .iter()
-                .filter(|(_, entry)| entry.job.is_some())
-                .count();
+            + self.facts.n_jobs();
         if n_lookups != self.jobs.len() {
             return Err(format!("lookups: {}, not {n_lookups}", self.jobs.len()));
         }

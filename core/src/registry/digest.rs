@@ -15,8 +15,10 @@ impl ManifestDigest {
         Self(Sha256::digest(content).into())
     }
 
-    /// The lowest, for ranges.
-    pub(super) const LOWEST: Self = Self([0; 32]);
+    /// Its 32 bytes.
+    pub(super) const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 
     /// Reads `sha256:` and 64 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
@@ -39,8 +41,14 @@ impl ManifestDigest {
 
 impl fmt::Display for ManifestDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let mut hex = [0; 64];
+        for (place, digit) in hex.iter_mut().zip(digits) {
+            *place = HEX[usize::from(digit)];
+        }
         f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(core::str::from_utf8(&hex).expect("digits are text"))
     }
 }
 

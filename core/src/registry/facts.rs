@@ -1,4 +1,12 @@
-//! What is known about tags: kept facts, who waits for them, how long they hold.
+//! What is known about tags: tables of facts, who waits for them, and what goes when memory is short.
+//!
+//! Invariants: the tables together hold at most `bytes_max`. When that is too little, whole tables go: first
+//! those that nobody has asked for as long as `hold`, the least recently used before others; then, because
+//! everything left is in use, the one that came last. So the tables that came first stay and go on
+//! answering without a request, however many more would be wanted: a working set that is larger than the
+//! memory costs the requests of what does not fit, and not those of all. A table of which something is being
+//! looked up stays, and one that was used within [`DECISION_TIME`] goes only when there is no other, so that
+//! what was found is decided upon. Where nothing may go, the new lookup has to wait (A10).
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -6,141 +14,157 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::digest::ManifestDigest;
+use super::fact_table::{FactTable, KnownTag, LOOKUP_BYTES, StalePlace};
 use super::inspection::{FactsKind, TagFacts};
 use super::job::JobId;
-use super::outcome::{LookupFailure, LookupFailureKind, WaiterId};
+use super::outcome::{LookupFailure, WaiterId};
 use super::platform::PlatformKeySet;
 use super::repository::RepositoryId;
+use super::walks::Walks;
 use crate::bytes;
 use crate::time::Time;
+
+/// How soon after its last fact was found a table is decided upon.
+const DECISION_TIME: Duration = Duration::from_secs(10);
+/// What a table costs beside what it holds.
+const TABLE_BYTES: usize = (bytes::tree::<TableKey, TableId>(14)
+    + bytes::tree::<TableId, Place>(14)
+    + bytes::tree::<(Time, TableId), ()>(14)
+    + bytes::tree::<TableId, ()>(14))
+    / 14;
 
 /// What makes two lookups of a tag one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct FactsKey {
-    pub(super) repository: RepositoryId,
+    pub(super) table: TableKey,
     pub(super) tag: Box<str>,
+}
+
+/// What lookups of different tags share. The repository is part of it, and with it endpoint and credential:
+/// nothing that was learnt with one credential is shown to another (D-03).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct TableKey {
+    pub(super) repository: RepositoryId,
     pub(super) kind: FactsKind,
     pub(super) platforms: PlatformKeySet,
 }
 
-/// The state of one lookup of a tag.
-#[derive(Debug, Default)]
-pub(super) struct FactsEntry {
-    pub(super) kept: Option<TagFacts>,
-    /// When the last lookup was started.
-    pub(super) started: Option<Time>,
-    /// Why the last lookup failed, if it did.
-    pub(super) failure: Option<LookupFailure>,
-    pub(super) job: Option<JobId>,
-    pub(super) waiters: Vec<WaiterId>,
-    /// When it was last asked about.
-    pub(super) wanted: Option<Time>,
-    used: u64,
-}
+/// Names a table within one store; never reused, so that an older table has a lower one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct TableId(u64);
 
-/// All facts of tags. Bounded; the least recently used go first, but for those that are being looked up.
+/// All facts of tags.
 #[derive(Debug)]
 pub(super) struct FactsStore {
-    entries: BTreeMap<FactsKey, FactsEntry>,
-    /// Entries that may go, in the order of their use: those without a lookup under way.
-    order: BTreeMap<u64, FactsKey>,
-    by_digest: DigestCache,
-    walks: BTreeMap<DigestKey, Walk>,
-    clock: u64,
-    entries_max: usize,
+    ids: BTreeMap<TableKey, TableId>,
+    places: BTreeMap<TableId, Place>,
+    /// Tables that may go, in the order of their use: those without a lookup under way.
+    idle: BTreeSet<(Time, TableId)>,
+    /// The same, in the order in which they came.
+    idle_ids: BTreeSet<TableId>,
+    /// By what is read.
+    walks: Walks,
+    next_id: u64,
+    bytes: usize,
+    bytes_max: usize,
+    hold: Duration,
 }
 
-/// One lookup reads a content; others that came to the same content wait for what it finds.
+/// A table, and when it was last used.
 #[derive(Debug)]
-struct Walk {
-    leader: JobId,
-    followers: Vec<JobId>,
+struct Place {
+    key: TableKey,
+    table: FactTable,
+    used: Time,
 }
 
 impl FactsStore {
-    pub(super) fn new(entries_max: usize) -> Self {
+    /// An empty store that holds at most `bytes_max` bytes, and no table that is in use but not asked for
+    /// within `hold` at the cost of others.
+    pub(super) fn new(bytes_max: usize, hold: Duration) -> Self {
         Self {
-            entries: BTreeMap::new(),
-            order: BTreeMap::new(),
-            by_digest: DigestCache {
-                facts: BTreeMap::new(),
-                order: BTreeMap::new(),
-                clock: 0,
-                entries_max: entries_max / 2,
-            },
-            walks: BTreeMap::new(),
-            clock: 0,
-            entries_max,
+            ids: BTreeMap::new(),
+            places: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            idle_ids: BTreeSet::new(),
+            walks: Walks::default(),
+            next_id: 0,
+            bytes: 0,
+            bytes_max,
+            hold,
         }
     }
 
-    /// The entry of `key`, made when there is none, marked as used. `None` when there is none and
-    /// everything kept is being looked up: the bound holds, and it is the new lookup that has to wait (A10).
-    pub(super) fn entry(&mut self, key: &FactsKey, now: Time) -> Option<&mut FactsEntry> {
-        if !self.entries.contains_key(key) && !self.make_room() {
-            return None;
-        }
-        self.clock += 1;
-        let entry = self.entries.entry(key.clone()).or_default();
-        self.order.remove(&entry.used);
-        entry.used = self.clock;
-        entry.wanted = Some(now);
-        if entry.job.is_none() {
-            self.order.insert(self.clock, key.clone());
-        }
-        Some(entry)
+    pub(super) fn find(&self, key: &TableKey, tag: &str) -> Option<KnownTag<'_>> {
+        self.places[self.ids.get(key)?].table.find(tag)
     }
 
-    /// Lets `waiter` be told when the lookup of an entry ends.
+    /// Notes that a tag was asked about.
+    pub(super) fn touch(&mut self, key: &TableKey, tag: &str, now: Time) {
+        if let Some(id) = self.ids.get(key).copied() {
+            self.change(id, now, |table| table.touch(tag, now));
+        }
+    }
+
+    /// Lets `waiter` be told when the lookup of a tag ends.
     pub(super) fn add_waiter(&mut self, key: &FactsKey, waiter: WaiterId) {
-        let entry = self.entries.get_mut(key).expect("the entry was just made");
-        if let Err(place) = entry.waiters.binary_search(&waiter) {
-            entry.waiters.insert(place, waiter);
-        }
+        let place = self.ids.get(&key.table);
+        let place = place.and_then(|id| self.places.get_mut(id));
+        let place = place.expect("the lookup is under way");
+        place.table.add_waiter(&key.tag, waiter);
     }
 
-    /// Notes that a lookup of an entry begins. True when there is something that it can confirm.
-    pub(super) fn begin(&mut self, key: &FactsKey, job: JobId, now: Time) -> bool {
-        let entry = self.entries.get_mut(key).expect("the entry was just made");
-        entry.started = Some(now);
-        entry.job = Some(job);
-        self.order.remove(&entry.used);
-        entry.kept.is_some()
+    /// True when a lookup of the tag may begin; makes room for it.
+    pub(super) fn can_begin(&mut self, key: &TableKey, tag: &str, now: Time) -> bool {
+        let id = self.ids.get(key).copied();
+        let bytes = LOOKUP_BYTES + tag.len() + if id.is_some() { 0 } else { TABLE_BYTES };
+        self.make_room(bytes, id, now)
     }
 
-    /// Notes how the lookup of an entry ended, and returns who waited for it.
+    /// Notes that a lookup of a tag begins. True when there is something that it can confirm.
+    pub(super) fn begin(
+        &mut self,
+        key: &FactsKey,
+        job: JobId,
+        waiter: WaiterId,
+        now: Time,
+    ) -> bool {
+        let id = match self.ids.get(&key.table) {
+            Some(id) => *id,
+            None => self.add(key.table.clone(), now),
+        };
+        self.change(id, now, |table| {
+            table.begin(&key.tag, job, waiter, now);
+            table.find(&key.tag).is_some_and(|tag| tag.kept().is_some())
+        })
+    }
+
+    /// Notes how the lookup of a tag ended, and returns who waited for it. Where there is no room for what
+    /// was found, it is not kept.
     pub(super) fn finish(
         &mut self,
         key: &FactsKey,
         result: &Result<TagFacts, LookupFailure>,
+        now: Time,
     ) -> Option<Vec<WaiterId>> {
-        let entry = self.entries.get_mut(key)?;
-        entry.job = None;
-        match result {
-            Ok(facts) => {
-                entry.kept = Some(facts.clone());
-                entry.failure = None;
-            }
-            Err(failure) => entry.failure = Some(failure.clone()),
+        let id = *self.ids.get(&key.table)?;
+        let waiters = self.change(id, now, |table| table.finish(&key.tag, result))?;
+        if !self.make_room(0, Some(id), now) {
+            self.change(id, now, |table| table.forget(&key.tag));
+            self.drop_if_empty(id);
         }
-        self.order.insert(entry.used, key.clone());
-        Some(core::mem::take(&mut entry.waiters))
+        Some(waiters)
     }
 
-    pub(super) fn find(&self, key: &FactsKey) -> Option<&FactsEntry> {
-        self.entries.get(key)
-    }
-
-    /// Facts that were found by another tag to the same content of the same repository. Whoever asks has
-    /// just learnt the digest with its own credential; to know a digest is no right to read what it names.
-    pub(super) fn known(&mut self, key: &FactsKey, digest: ManifestDigest) -> Option<TagFacts> {
-        self.by_digest.find(DigestKey::of(key, digest))
-    }
-
-    /// Keeps facts by digest: content never changes.
-    pub(super) fn learn(&mut self, key: &FactsKey, facts: &TagFacts) {
-        let by_digest = DigestKey::of(key, facts.digest());
-        self.by_digest.insert(by_digest, facts);
+    /// Facts that were found by a tag to the same content of the same repository: content never changes.
+    /// Whoever asks has just learnt the digest with its own credential; to know a digest is no right to
+    /// read what it names. One pass over the table, and a request that it may save.
+    pub(super) fn known(&self, key: &FactsKey, digest: ManifestDigest) -> Option<TagFacts> {
+        let table = &self.places[self.ids.get(&key.table)?].table;
+        let own = table.find(&key.tag).and_then(KnownTag::kept);
+        own.filter(|facts| facts.digest() == digest)
+            .or_else(|| table.find_digest(digest))
+            .map(|facts| facts.to_owned())
     }
 
     /// Lets `job` wait for another that reads the same content already. False when there is none.
@@ -150,22 +174,15 @@ impl FactsStore {
         digest: ManifestDigest,
         job: JobId,
     ) -> bool {
-        let Some(walk) = self.walks.get_mut(&DigestKey::of(key, digest)) else {
-            return false;
-        };
-        if walk.leader != job {
-            walk.followers.push(job);
-        }
-        walk.leader != job
+        let id = self.ids.get(&key.table);
+        id.is_some_and(|id| self.walks.can_follow((*id, digest), job))
     }
 
     /// Notes that `job` begins to read a content.
     pub(super) fn lead(&mut self, key: &FactsKey, digest: ManifestDigest, job: JobId) {
-        let walk = Walk {
-            leader: job,
-            followers: Vec::new(),
-        };
-        self.walks.insert(DigestKey::of(key, digest), walk);
+        if let Some(id) = self.ids.get(&key.table) {
+            self.walks.lead((*id, digest), job);
+        }
     }
 
     /// Ends the reading of a content, and returns who waits for what `job` found.
@@ -175,14 +192,8 @@ impl FactsStore {
         digest: ManifestDigest,
         job: JobId,
     ) -> Vec<JobId> {
-        let key = DigestKey::of(key, digest);
-        match self.walks.get(&key) {
-            Some(walk) if walk.leader == job => {
-                let walk = self.walks.remove(&key);
-                walk.map(|walk| walk.followers).unwrap_or_default()
-            }
-            Some(_) | None => Vec::new(),
-        }
+        let id = self.ids.get(&key.table);
+        id.map_or_else(Vec::new, |id| self.walks.end((*id, digest), job))
     }
 
     /// Drops the facts of tags that `is_listed` does not know; those under way stay.
@@ -191,28 +202,21 @@ impl FactsStore {
         repository: RepositoryId,
         is_listed: impl Fn(&str) -> bool,
     ) {
-        let gone: Vec<FactsKey> = self
-            .of_repository(repository)
-            .filter(|(key, entry)| entry.job.is_none() && !is_listed(&key.tag))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in gone {
-            self.remove(&key);
+        for id in self.ids_of(repository) {
+            let used = self.places[&id].used;
+            self.change(id, used, |table| table.retain(&is_listed));
+            self.drop_if_empty(id);
         }
     }
 
     /// Drops all facts of a repository and returns the lookups that were under way.
     pub(super) fn remove_repository(&mut self, repository: RepositoryId) -> Vec<JobId> {
-        let keys: Vec<FactsKey> = self
-            .of_repository(repository)
-            .map(|(key, _)| key.clone())
-            .collect();
-        let jobs = keys
-            .iter()
-            .filter_map(|key| self.remove(key).and_then(|entry| entry.job))
-            .collect();
-        self.by_digest.remove_repository(repository);
-        self.walks.retain(|key, _| key.repository != repository);
+        let mut jobs = Vec::new();
+        for id in self.ids_of(repository) {
+            jobs.extend(self.places[&id].table.jobs());
+            self.drop_table(id);
+            self.walks.remove_table(id);
+        }
         jobs
     }
 
@@ -222,21 +226,28 @@ impl FactsStore {
 
     pub(super) fn has_job(&self, repository: RepositoryId) -> bool {
         self.of_repository(repository)
-            .any(|(_, entry)| entry.job.is_some())
+            .any(|(_, id)| self.places[id].table.n_jobs() > 0)
     }
 
-    /// Where the stale entries of a repository end of which `n_max` may be asked again; `None` when all
+    /// How many lookups are under way.
+    pub(super) fn n_jobs(&self) -> usize {
+        self.places.values().map(|place| place.table.n_jobs()).sum()
+    }
+
+    /// Where the stale dates of a repository end of which `n_max` may be asked again; `None` when all
     /// of them may.
     pub(super) fn stale_bar(
         &self,
         repository: RepositoryId,
         n_max: usize,
-        is_in_line: impl Fn(&FactsEntry) -> bool,
+        is_in_line: impl Fn(KnownTag<'_>) -> bool,
     ) -> Option<StaleBar> {
         let mut places: Vec<StalePlace> = self
             .of_repository(repository)
-            .filter(|(key, entry)| key.kind == FactsKind::Created && is_in_line(entry))
-            .filter_map(|(_, entry)| entry.stale_place())
+            .filter(|(key, _)| key.kind == FactsKind::Created)
+            .flat_map(|(_, id)| self.places[id].table.iter())
+            .filter(|tag| is_in_line(*tag))
+            .filter_map(KnownTag::stale_place)
             .collect();
         let last = n_max.max(1) - 1;
         if places.len() <= last + 1 {
@@ -250,133 +261,125 @@ impl FactsStore {
         })
     }
 
-    /// Counts anew whether exactly the idle entries may go, and the bound holds.
+    /// Counts anew whether exactly the idle tables may go, and the bound holds.
     pub(super) fn is_in_order(&self) -> bool {
-        let is_idle = |key| self.entries.get(key).is_some_and(|one| one.job.is_none());
-        let n_idle = self
-            .entries
-            .values()
-            .filter(|one| one.job.is_none())
-            .count();
-        self.order.len() == n_idle
-            && self.order.values().all(is_idle)
-            && self.entries.len() <= self.entries_max
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&FactsKey, &FactsEntry)> {
-        self.entries.iter()
+        let is_placed = |(id, place): (&TableId, &Place)| {
+            let is_idle = place.table.n_jobs() == 0;
+            self.idle.contains(&(place.used, *id)) == is_idle
+                && self.idle_ids.contains(id) == is_idle
+                && self.ids.get(&place.key) == Some(id)
+                && place.table.is_in_order()
+        };
+        let bytes: usize = self.places.values().map(Place::footprint).sum();
+        self.places.iter().all(is_placed)
+            && self.ids.len() == self.places.len()
+            && self.idle.len() == self.idle_ids.len()
+            && self.bytes == bytes
+            && bytes <= self.bytes_max
     }
 
     /// Bytes held.
     pub(super) fn footprint(&self) -> usize {
-        let entry = size_of::<FactsEntry>() + 2 * size_of::<FactsKey>() + size_of::<u64>();
-        let tags: usize = self.entries.keys().map(|key| 2 * key.tag.len()).sum();
-        let by_digest = size_of::<TagFacts>() + 2 * size_of::<DigestKey>() + size_of::<u64>();
-        let followers: usize = self
-            .walks
-            .values()
-            .map(|walk| walk.followers.capacity() * size_of::<JobId>())
-            .sum();
-        self.entries.len() * entry
-            + tags
-            + self.by_digest.facts.len() * by_digest
-            + bytes::tree::<DigestKey, Walk>(self.walks.len())
-            + followers
+        let waiters = self.places.values().map(|one| one.table.waiter_bytes());
+        self.bytes + waiters.sum::<usize>() + self.walks.footprint()
     }
 
     fn of_repository(
         &self,
         repository: RepositoryId,
-    ) -> impl Iterator<Item = (&FactsKey, &FactsEntry)> {
-        let first = FactsKey {
+    ) -> impl Iterator<Item = (&TableKey, &TableId)> {
+        let first = TableKey {
             repository,
-            tag: "".into(),
             kind: FactsKind::Digest,
             platforms: PlatformKeySet::default(),
         };
-        self.entries
+        self.ids
             .range(first..)
             .take_while(move |(key, _)| key.repository == repository)
     }
 
-    fn remove(&mut self, key: &FactsKey) -> Option<FactsEntry> {
-        let entry = self.entries.remove(key)?;
-        self.order.remove(&entry.used);
-        Some(entry)
+    fn ids_of(&self, repository: RepositoryId) -> Vec<TableId> {
+        self.of_repository(repository).map(|(_, id)| *id).collect()
     }
 
-    /// Drops least recently used entries that nobody waits for. False when there is no room to be made.
-    fn make_room(&mut self) -> bool {
-        while self.entries.len() >= self.entries_max {
-            let Some((_, oldest)) = self.order.pop_first() else {
+    fn add(&mut self, key: TableKey, now: Time) -> TableId {
+        let id = TableId(self.next_id);
+        self.next_id += 1;
+        let place = Place {
+            key: key.clone(),
+            table: FactTable::default(),
+            used: now,
+        };
+        self.bytes += place.footprint();
+        self.ids.insert(key, id);
+        self.places.insert(id, place);
+        self.idle.insert((now, id));
+        self.idle_ids.insert(id);
+        id
+    }
+
+    /// Works on a table that is used now, and keeps the books.
+    fn change<T>(&mut self, id: TableId, now: Time, work: impl FnOnce(&mut FactTable) -> T) -> T {
+        let place = self.places.get_mut(&id).expect("a table is there");
+        let before = (place.footprint(), place.table.n_jobs() == 0, place.used);
+        place.used = now;
+        let result = work(&mut place.table);
+        let is_idle = place.table.n_jobs() == 0;
+        self.bytes = self.bytes - before.0 + place.footprint();
+        if (before.1, before.2) != (is_idle, now) {
+            if before.1 {
+                self.idle.remove(&(before.2, id));
+                self.idle_ids.remove(&id);
+            }
+            if is_idle {
+                self.idle.insert((now, id));
+                self.idle_ids.insert(id);
+            }
+        }
+        result
+    }
+
+    fn drop_if_empty(&mut self, id: TableId) {
+        if self.places[&id].table.is_empty() {
+            self.drop_table(id);
+        }
+    }
+
+    fn drop_table(&mut self, id: TableId) {
+        let place = self.places.remove(&id).expect("a table is there");
+        self.bytes -= place.footprint();
+        self.ids.remove(&place.key);
+        self.idle.remove(&(place.used, id));
+        self.idle_ids.remove(&id);
+    }
+
+    /// Lets tables other than `own` go until there is room for so many more bytes. False when there is
+    /// none to be made.
+    fn make_room(&mut self, bytes: usize, own: Option<TableId>, now: Time) -> bool {
+        while self.bytes + bytes > self.bytes_max {
+            let Some(id) = self.next_to_go(own, now) else {
                 return false;
             };
-            self.entries.remove(&oldest);
+            self.drop_table(id);
         }
         true
     }
+
+    fn next_to_go(&self, own: Option<TableId>, now: Time) -> Option<TableId> {
+        let by_use = || self.idle.iter().filter(|(_, id)| Some(*id) != own);
+        let (used, oldest) = by_use().next().copied()?;
+        if now.since(used) > self.hold {
+            return Some(oldest);
+        }
+        let is_decided = |id: &&TableId| now.since(self.places[*id].used) > DECISION_TIME;
+        let by_age = self.idle_ids.iter().rev().filter(|id| Some(**id) != own);
+        by_age.clone().find(is_decided).copied().or(Some(oldest))
+    }
 }
 
-/// What a check that wants facts is to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum FactsPlan {
-    /// The kept ones hold.
-    Keep,
-    /// The last lookup failed, and the next is not due yet.
-    Fail,
-    /// A lookup is under way.
-    Join,
-    /// Start one.
-    Start,
-}
-
-impl FactsEntry {
-    /// Facts hold for `age_max` from the start of their lookup; a check that comes within the last
-    /// tenth of `interval` before that asks again. With `once` they hold for ever. A failure holds as
-    /// long as one interval: what failed is not hammered.
-    pub(super) fn plan(
-        &self,
-        now: Time,
-        interval: Duration,
-        age_max: Duration,
-        once: bool,
-    ) -> FactsPlan {
-        if self.job.is_some() {
-            return FactsPlan::Join;
-        }
-        let Some(started) = self.started else {
-            return FactsPlan::Start;
-        };
-        let has_answer = self.failure.is_none() && self.kept.is_some();
-        if once && has_answer {
-            return FactsPlan::Keep;
-        }
-        let age_max = if has_answer { age_max } else { interval };
-        let is_due = now.since(started) >= age_max.saturating_sub(interval / 10);
-        match (is_due, has_answer) {
-            (false, true) => FactsPlan::Keep,
-            (false, false) if self.failure.is_some() => FactsPlan::Fail,
-            _ => FactsPlan::Start,
-        }
-    }
-
-    /// What to answer when something is known but old, and may not be asked for again yet. A tag that is
-    /// missing is known to be so.
-    pub(super) fn stale_plan(&self) -> Option<FactsPlan> {
-        match &self.failure {
-            None => self.kept.is_some().then_some(FactsPlan::Keep),
-            Some(failure) => (self.kept.is_some() || failure.kind == LookupFailureKind::Missing)
-                .then_some(FactsPlan::Fail),
-        }
-    }
-
-    /// Its place among what is known but old; `None` when nothing is known.
-    pub(super) fn stale_place(&self) -> Option<StalePlace> {
-        self.stale_plan()?;
-        match &self.failure {
-            Some(failure) if failure.kind != LookupFailureKind::Missing => Some(StalePlace::Failed),
-            Some(_) | None => self.started.map(StalePlace::Since),
-        }
+impl Place {
+    fn footprint(&self) -> usize {
+        TABLE_BYTES + self.table.footprint()
     }
 }
 
@@ -389,93 +392,10 @@ pub(super) struct StaleBar {
     pub(super) n_at: usize,
 }
 
-/// A place in the line of what is known but old; the lowest goes first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum StalePlace {
-    /// Its last lookup failed, and until it succeeds the image is held back.
-    Failed,
-    /// It was last asked about then.
-    Since(Time),
-}
-
-/// What makes two contents one. The repository is part of it, and with it endpoint and credential: nothing
-/// that was learnt with one credential is shown to another (D-03).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct DigestKey {
-    repository: RepositoryId,
-    digest: ManifestDigest,
-    kind: FactsKind,
-    platforms: PlatformKeySet,
-}
-
-impl DigestKey {
-    fn of(key: &FactsKey, digest: ManifestDigest) -> Self {
-        Self {
-            repository: key.repository,
-            digest,
-            kind: key.kind,
-            platforms: key.platforms.clone(),
-        }
-    }
-}
-
-/// Facts by content; bounded, the least recently used goes first.
-#[derive(Debug)]
-struct DigestCache {
-    facts: BTreeMap<DigestKey, (u64, TagFacts)>,
-    order: BTreeMap<u64, DigestKey>,
-    clock: u64,
-    entries_max: usize,
-}
-
-impl DigestCache {
-    fn find(&mut self, key: DigestKey) -> Option<TagFacts> {
-        let (used, facts) = self.facts.get_mut(&key)?;
-        self.clock += 1;
-        self.order.remove(used);
-        *used = self.clock;
-        let facts = facts.clone();
-        self.order.insert(self.clock, key);
-        Some(facts)
-    }
-
-    /// Nobody is left who could ask for its contents again.
-    fn remove_repository(&mut self, repository: RepositoryId) {
-        let first = DigestKey {
-            repository,
-            digest: ManifestDigest::LOWEST,
-            kind: FactsKind::Digest,
-            platforms: PlatformKeySet::default(),
-        };
-        let own = self.facts.range(first..);
-        let keys: Vec<DigestKey> = own
-            .take_while(|(key, _)| key.repository == repository)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in keys {
-            if let Some((used, _)) = self.facts.remove(&key) {
-                self.order.remove(&used);
-            }
-        }
-    }
-
-    fn insert(&mut self, key: DigestKey, facts: &TagFacts) {
-        self.clock += 1;
-        let value = (self.clock, facts.clone());
-        if let Some((used, _)) = self.facts.insert(key.clone(), value) {
-            self.order.remove(&used);
-        }
-        self.order.insert(self.clock, key);
-        while self.facts.len() > self.entries_max.max(1) {
-            let Some((_, oldest)) = self.order.pop_first() else {
-                return;
-            };
-            self.facts.remove(&oldest);
-        }
-    }
-}
-
 /// The tags of a listing, ready to be asked.
 pub(super) fn tag_set<'a>(tags: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
     tags.collect()
 }
+
+#[cfg(test)]
+mod tests;

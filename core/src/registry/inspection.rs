@@ -59,6 +59,53 @@ impl TagFacts {
     }
 }
 
+/// What is kept about a tag, as it is read: [`TagFacts`] without a text of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KnownFacts<'a> {
+    /// It is an image for a wanted platform.
+    Usable {
+        /// The digest of what the tag points to.
+        digest: ManifestDigest,
+        /// The newest date among wanted platforms; `None` where only the digest was asked for.
+        created: Option<UnixTime>,
+    },
+    /// It holds nothing for a wanted platform.
+    OtherPlatform {
+        /// The digest of what was found.
+        digest: ManifestDigest,
+    },
+    /// It is broken for good, for the reason given.
+    Unusable {
+        /// The digest of what was found.
+        digest: ManifestDigest,
+        /// A sentence for people.
+        reason: &'a str,
+    },
+}
+
+impl KnownFacts<'_> {
+    /// The digest of what the tag points to.
+    pub fn digest(&self) -> ManifestDigest {
+        match self {
+            Self::Usable { digest, .. }
+            | Self::OtherPlatform { digest }
+            | Self::Unusable { digest, .. } => *digest,
+        }
+    }
+
+    /// The same with a text of its own.
+    pub fn to_owned(&self) -> TagFacts {
+        match *self {
+            Self::Usable { digest, created } => TagFacts::Usable { digest, created },
+            Self::OtherPlatform { digest } => TagFacts::OtherPlatform { digest },
+            Self::Unusable { digest, reason } => TagFacts::Unusable {
+                digest,
+                reason: reason.into(),
+            },
+        }
+    }
+}
+
 /// What the walk wants next.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum InspectionStep {

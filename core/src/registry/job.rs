@@ -83,6 +83,8 @@ pub(super) struct ListingTask {
     pub(super) has_condition: bool,
     /// Why the listing failed, while it is asked whether there is a registry at all.
     pub(super) pinged_for: Option<Box<Refusal>>,
+    /// It is asked for in larger pages than the registry's own.
+    pub(super) is_large: bool,
     /// The page to read next.
     pub(super) url: String,
     /// Fingerprints of the pages asked for: each is read once.
@@ -97,6 +99,7 @@ impl fmt::Debug for ListingTask {
             is_conditional,
             has_condition,
             pinged_for,
+            is_large,
             url,
             seen,
             builder,
@@ -105,6 +108,7 @@ impl fmt::Debug for ListingTask {
             .field("is_conditional", is_conditional)
             .field("has_condition", has_condition)
             .field("pinged_for", pinged_for)
+            .field("is_large", is_large)
             .field("url", &ShownUrl(url))
             .field("n_seen", &seen.len())
             .field("builder", builder)

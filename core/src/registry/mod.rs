@@ -28,6 +28,7 @@ mod draft;
 mod echo;
 pub mod endpoint;
 mod exchange;
+mod fact_table;
 mod facts;
 pub mod inspection;
 mod job;
@@ -37,6 +38,9 @@ pub mod login;
 pub mod manifest;
 pub mod observation;
 pub mod outcome;
+mod packed_chunk;
+mod packed_facts;
+mod page_size;
 mod paging;
 mod pem;
 pub mod ping;
@@ -55,6 +59,7 @@ mod timers;
 pub mod token;
 mod tokens;
 pub mod url;
+mod walks;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -63,7 +68,7 @@ use core::time::Duration;
 pub use circuit::CircuitState;
 pub use denial::CircuitView;
 pub use endpoint::{Endpoint, EndpointError, EndpointId};
-pub use inspection::{FactsKind, TagFacts};
+pub use inspection::{FactsKind, KnownFacts, TagFacts};
 pub use listing::Listing;
 pub use observation::{Observation, RequestKind, SharedKind, SharedLookups, TokenSubject};
 pub use outcome::{Held, LookupFailure, LookupFailureKind, RegistryOutcome, RequestEnd, WaiterId};
@@ -80,7 +85,7 @@ use crate::time::{Now, Time};
 use breaker::Breaker;
 use credentials::{CredentialCache, CredentialKey};
 use exchange::Operation;
-use facts::{FactsKey, FactsStore};
+use facts::{FactsStore, TableKey};
 use job::{Job, JobId, ListingTask, Task};
 use listing::ListingBuilder;
 use repository::{ListingPlan, Repository, RepositoryKey};
@@ -142,7 +147,7 @@ pub enum ListingAnswer<'a> {
 #[derive(Debug)]
 pub enum FactsAnswer<'a> {
     /// These hold.
-    Known(&'a TagFacts),
+    Known(KnownFacts<'a>),
     /// [`RegistryOutcome::FactsFinished`] will name the waiter.
     Waiting,
     /// The last lookup failed for this reason, and the next is not due yet.
@@ -167,7 +172,10 @@ impl Registry {
         settings.interval = settings.interval.max(Duration::from_secs(1));
         Self {
             endpoints: EndpointTable::new(&settings),
-            facts: FactsStore::new(settings.facts_max.max(1)),
+            facts: FactsStore::new(
+                settings.facts_bytes_max,
+                settings.interval.saturating_mul(2),
+            ),
             ports: PortExhaustion::new(
                 settings.port_exhaustion_window,
                 settings.port_exhaustion_threshold,
@@ -256,14 +264,13 @@ impl Registry {
         tag: &str,
         kind: FactsKind,
         platforms: &PlatformKeySet,
-    ) -> Option<&TagFacts> {
-        let key = FactsKey {
+    ) -> Option<KnownFacts<'_>> {
+        let key = TableKey {
             repository: id,
-            tag: tag.into(),
             kind,
             platforms: platforms.clone(),
         };
-        self.facts.find(&key)?.kept.as_ref()
+        self.facts.find(&key, tag)?.kept()
     }
 
     /// The next thing that happened.
@@ -332,12 +339,14 @@ impl Registry {
         let tags_max = self.settings.tags_max;
         let repository = self.repository_mut(id);
         repository.started = Some(now.mono);
+        let is_large = repository.page_size.is_large();
         let validator = repository.validator.as_ref();
         let task = ListingTask {
             is_conditional: validator.is_some_and(|validator| validator.is_good(now.mono)),
             has_condition: false,
             pinged_for: None,
-            url: self.listing_url(id),
+            is_large,
+            url: self.listing_url(id, is_large),
             seen: BTreeSet::new(),
             builder: ListingBuilder::new(now, tags_max),
         };

@@ -12,6 +12,7 @@ use super::facts::tag_set;
 use super::job::{JobId, Task};
 use super::listing::PageError;
 use super::outcome::{LookupFailureKind as Kind, RegistryOutcome};
+use super::page_size::PAGE_TAGS_WANTED;
 use super::ping::PingState;
 use super::reply::Refusal;
 use super::{Registry, RepositoryId, link, url};
@@ -19,11 +20,16 @@ use crate::http::HttpResponse;
 use crate::keyed::fingerprint;
 
 impl Registry {
-    /// The first page of a repository's tag list.
-    pub(super) fn listing_url(&self, id: RepositoryId) -> String {
+    /// The first page of a repository's tag list; of the registry's own size, or a larger one.
+    pub(super) fn listing_url(&self, id: RepositoryId, is_large: bool) -> String {
         let repository = &self.repositories[&id].key;
         let api_url = &self.endpoints[repository.endpoint].api_url;
-        url::join_api(api_url, &format!("/v2/{}/tags/list", repository.name))
+        let path = format!("/v2/{}/tags/list", repository.name);
+        if is_large {
+            url::join_api(api_url, &format!("{path}?n={PAGE_TAGS_WANTED}"))
+        } else {
+            url::join_api(api_url, &path)
+        }
     }
 
     pub(super) fn on_page(&mut self, id: JobId, response: &HttpResponse) {
@@ -40,14 +46,19 @@ impl Registry {
                 PageError::TooManyTags(_) => Kind::Overflow,
             };
             let refusal = Refusal::lasting(kind, error.to_string());
-            self.fail_or_ping(id, refusal, &response.body);
+            if !self.is_begun_in_own_pages(id) {
+                self.fail_or_ping(id, refusal, &response.body);
+            }
             return;
         }
         task.seen.insert(fingerprint(task.url.as_bytes()));
+        let n_names = task.builder.n_names();
         match link::next_page(&requested, response.headers_named("link")) {
-            Err(error) => self.fail(id, &Refusal::lasting(Kind::Malformed, error.to_string())),
+            Err(error) => self.fail_page(id, Kind::Malformed, error.to_string()),
             Ok(None) => {
-                let n_names = task.builder.n_names();
+                if !self.is_whole_by_pages(id) {
+                    return;
+                }
                 let validator = self.validator_of(id, response, n_names);
                 self.finish_listing(id, validator);
             }
@@ -57,10 +68,10 @@ impl Registry {
                 task.url = next;
                 if is_known {
                     let detail = "its pages lead back to a page that was read already";
-                    self.fail(id, &Refusal::lasting(Kind::Malformed, detail));
+                    self.fail_page(id, Kind::Malformed, detail);
                 } else if n_pages >= pages_max {
                     let detail = format!("its tag list has more than {pages_max} pages");
-                    self.fail(id, &Refusal::lasting(Kind::Overflow, detail));
+                    self.fail_page(id, Kind::Overflow, detail);
                 } else {
                     self.job_mut(id).begin_exchange();
                     self.enqueue_begun(id);
@@ -69,9 +80,18 @@ impl Registry {
         }
     }
 
+    /// A page that cannot be used ends the list, unless it can be had in other pages.
+    fn fail_page(&mut self, id: JobId, kind: Kind, detail: impl Into<Box<str>>) {
+        if !self.is_begun_in_own_pages(id) {
+            self.fail(id, &Refusal::lasting(kind, detail));
+        }
+    }
+
     /// What was read may be gone by now: the next attempt reads all pages anew (`registry.md` 6.2).
     pub(super) fn begin_listing_anew(&mut self, id: JobId) {
-        let first_url = self.listing_url(self.jobs[&id].repository);
+        let job = &self.jobs[&id];
+        let is_large = matches!(&job.task, Task::Listing(task) if task.is_large);
+        let first_url = self.listing_url(job.repository, is_large);
         if let Task::Listing(task) = &mut self.job_mut(id).task {
             task.url = first_url;
             task.pinged_for = None;

@@ -39,6 +39,9 @@ impl Registry {
         if self.is_missing_list(id, &outcome)
             && let HttpOutcome::Response(response) = &outcome
         {
+            if self.is_begun_in_own_pages(id) {
+                return;
+            }
             self.fail_or_ping(id, judge_status(response, self.now.wall), &response.body);
             return;
         }
@@ -123,7 +126,7 @@ impl Registry {
             }
             Stage::Tag => {
                 let digest = ManifestDigest::of(&response.body);
-                if let Some(facts) = self.known_facts(&key, digest) {
+                if let Some(facts) = self.facts.known(&key, digest) {
                     self.finish_facts(id, &key, Ok(facts));
                     return;
                 }
@@ -136,7 +139,7 @@ impl Registry {
                 let step = task.inspection.on_manifest(content_type, &response.body);
                 if claimed.is_some_and(|claimed| !task.inspection.is_rightly_claimed(claimed)) {
                     // What was damaged on the way must not be taken for what the tag means (D-22).
-                    task.inspection = Inspection::new(key.kind, key.platforms.clone());
+                    task.inspection = Inspection::new(key.table.kind, key.table.platforms.clone());
                     InspectionStep::Corrupt
                 } else {
                     task.leads = Some(digest);
@@ -149,7 +152,6 @@ impl Registry {
         };
         let next = match step {
             InspectionStep::Done(facts) => {
-                self.facts.learn(&key, &facts);
                 self.finish_facts(id, &key, Ok(facts));
                 return;
             }
@@ -172,11 +174,11 @@ impl Registry {
     /// The digest alone was asked for: what is known of it is the answer, else the manifest is asked for.
     fn on_head(&mut self, id: JobId, key: &FactsKey, claimed: Option<ManifestDigest>) {
         let Some(digest) = claimed else {
-            self.repository_mut(key.repository).is_head_in_vain = true;
+            self.repository_mut(key.table.repository).is_head_in_vain = true;
             self.begin_stage(id, Stage::Tag);
             return;
         };
-        if let Some(facts) = self.known_facts(key, digest) {
+        if let Some(facts) = self.facts.known(key, digest) {
             self.finish_facts(id, key, Ok(facts));
         } else if !self.is_following(id, key, digest) {
             self.begin_stage(id, Stage::Tag);
@@ -201,13 +203,6 @@ impl Registry {
         self.enqueue_begun(id);
     }
 
-    /// Facts of a digest that are known already: what the tag had before, or another tag has.
-    fn known_facts(&mut self, key: &FactsKey, digest: ManifestDigest) -> Option<TagFacts> {
-        let kept = self.facts.find(key).and_then(|entry| entry.kept.clone());
-        kept.filter(|facts| facts.digest() == digest)
-            .or_else(|| self.facts.known(key, digest))
-    }
-
     pub(super) fn finish_facts(
         &mut self,
         id: JobId,
@@ -225,13 +220,13 @@ impl Registry {
                 self.finish_facts(follower, &own, Ok(facts.clone()));
             }
         }
-        let Some(waiters) = self.facts.finish(key, &result) else {
+        let Some(waiters) = self.facts.finish(key, &result, self.now.mono) else {
             return;
         };
         self.outcomes.push_back(RegistryOutcome::FactsFinished {
-            repository: key.repository,
+            repository: key.table.repository,
             tag: key.tag.clone(),
-            kind: key.kind,
+            kind: key.table.kind,
             result,
             waiters,
         });
@@ -316,6 +311,11 @@ impl Registry {
                     self.enqueue_begun(id);
                     return;
                 }
+            }
+            Task::Listing(task) if task.is_large && refusal.kind == Kind::Malformed => {
+                // It knows no `n`, or sends more at once than we take.
+                self.is_begun_in_own_pages(id);
+                return;
             }
             Task::Listing(_) | Task::Facts(_) | Task::Token(_) => {}
         }

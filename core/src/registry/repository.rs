@@ -12,6 +12,7 @@ use super::endpoint::EndpointId;
 use super::job::JobId;
 use super::listing::Listing;
 use super::outcome::{LookupFailure, WaiterId};
+use super::page_size::PageSize;
 use super::revalidation::Revalidation;
 use super::tokens::TokenId;
 use crate::credential::CredentialSource;
@@ -46,6 +47,8 @@ pub(super) struct Repository {
     pub(super) fingerprint: Option<u64>,
     /// What the next listing may be conditioned on; only of use while the listing is kept.
     pub(super) validator: Option<Box<Validator>>,
+    /// How its list is paged.
+    pub(super) page_size: PageSize,
     /// Servers that do not tell the digest alone are not asked to.
     pub(super) is_head_in_vain: bool,
     /// Place of the listing in the order of use.
@@ -96,6 +99,7 @@ impl Repository {
             listing: None,
             fingerprint: None,
             validator: None,
+            page_size: PageSize::default(),
             is_head_in_vain: false,
             used: 0,
             started: None,

@@ -10,7 +10,8 @@
 use alloc::boxed::Box;
 use alloc::format;
 
-use super::facts::{FactsKey, FactsPlan, StaleBar, StalePlace};
+use super::fact_table::{FactsAge, FactsPlan, KnownTag, StalePlace};
+use super::facts::{FactsKey, StaleBar, TableKey};
 use super::inspection::Inspection;
 use super::job::{FactsTask, Job, Stage, Task};
 use super::observation::SharedKind;
@@ -51,9 +52,10 @@ impl Revalidation {
 
 impl Registry {
     /// Asks what is to be known about a tag. Facts of kind [`FactsKind::Digest`] hold for one interval,
-    /// those of kind [`FactsKind::Created`] for an hour, both only while the tag is listed. Where more of
-    /// a repository's dates are too old than may be asked for again at once, the others are answered as
-    /// they are known; so is a tag known to be missing. A tag that there is no room for fails with
+    /// those of kind [`FactsKind::Created`] for an hour, and twice as long each time the tag is found to
+    /// point to the same, up to a day; both only while the tag is listed. Where more of a repository's dates
+    /// are too old than may be asked for again at once, the others are answered as they are known; so is a
+    /// tag known to be missing. A tag that there is no room for fails with
     /// [`LookupFailureKind::Overflow`](Kind::Overflow).
     ///
     /// # Panics
@@ -68,58 +70,77 @@ impl Registry {
         waiter: WaiterId,
     ) -> FactsAnswer<'_> {
         self.note_time(now);
-        let key = FactsKey {
+        let table = TableKey {
             repository: id,
-            tag: tag.into(),
             kind,
             platforms: platforms.clone(),
         };
-        let age_max = match kind {
-            FactsKind::Digest => self.settings.interval,
-            FactsKind::Created => self.settings.created_age_max,
-        };
-        let (interval, once) = (self.settings.interval, self.settings.once);
         let mono = self.now.mono;
-        let Some(entry) = self.facts.entry(&key, mono) else {
-            return self.turn_away(&key);
-        };
-        let mut plan = entry.plan(mono, interval, age_max, once);
-        let stale = entry.stale_plan().zip(entry.stale_place());
+        self.facts.touch(&table, tag, mono);
+        let age = self.age_of(kind);
+        let known = self.facts.find(&table, tag);
+        let mut plan = known.map_or(FactsPlan::Start, |known| known.plan(mono, &age));
         if plan == FactsPlan::Start
-            && kind == FactsKind::Created
-            && let Some((stale_plan, place)) = stale
-            && !self.can_revalidate(id, place)
+            && let Some(stale) = known.and_then(KnownTag::stale_plan)
         {
-            plan = stale_plan;
+            let place = known.and_then(KnownTag::stale_place);
+            let can_start = (kind != FactsKind::Created
+                || place.is_none_or(|place| self.can_revalidate(id, place)))
+                && self.facts.can_begin(&table, tag, mono);
+            if !can_start {
+                plan = stale;
+            }
+        } else if plan == FactsPlan::Start && !self.facts.can_begin(&table, tag, mono) {
+            return self.turn_away(id, tag);
         }
         match plan {
             FactsPlan::Keep | FactsPlan::Fail => {}
-            FactsPlan::Join | FactsPlan::Start => {
-                self.facts.add_waiter(&key, waiter);
-                if plan == FactsPlan::Join {
-                    self.shared.on_follower(SharedKind::Manifest);
-                } else {
-                    self.shared.on_leader(SharedKind::Manifest);
-                }
+            FactsPlan::Join => {
+                self.shared.on_follower(SharedKind::Manifest);
+                let tag = tag.into();
+                self.facts.add_waiter(&FactsKey { table, tag }, waiter);
+                return FactsAnswer::Waiting;
+            }
+            FactsPlan::Start => {
+                self.shared.on_leader(SharedKind::Manifest);
+                let tag = tag.into();
+                self.start_facts(&FactsKey { table, tag }, waiter);
+                return FactsAnswer::Waiting;
             }
         }
-        if plan == FactsPlan::Start {
-            self.start_facts(&key);
-        }
-        let entry = self.facts.find(&key).expect("the entry was made above");
-        match (plan, &entry.kept, &entry.failure) {
+        let known = self.facts.find(&table, tag);
+        let kept = known.and_then(KnownTag::kept);
+        match (plan, kept, known.and_then(KnownTag::failure)) {
             (FactsPlan::Keep, Some(facts), _) => FactsAnswer::Known(facts),
             (FactsPlan::Fail, _, Some(failure)) => FactsAnswer::Failed(failure),
-            _ => FactsAnswer::Waiting,
+            _ => unreachable!("what is kept or failed is there"),
         }
     }
 
-    /// Every entry there may be is being looked up: one more would be growth without bound (A10).
-    fn turn_away(&mut self, key: &FactsKey) -> FactsAnswer<'_> {
-        let what = format!("cannot read tag {} of", key.tag);
-        let detail = format!("{} tags are being read already", self.settings.facts_max);
+    /// How long facts of a kind hold.
+    fn age_of(&self, kind: FactsKind) -> FactsAge {
+        let interval = self.settings.interval;
+        let (min, max) = match kind {
+            FactsKind::Digest => (interval, interval),
+            FactsKind::Created => (self.settings.created_age_min, self.settings.created_age_max),
+        };
+        FactsAge {
+            interval,
+            once: self.settings.once,
+            min,
+            max,
+            seed: self.seed,
+        }
+    }
+
+    /// All memory for facts is taken by what is being looked up: one more would be growth without bound
+    /// (A10).
+    fn turn_away(&mut self, id: RepositoryId, tag: &str) -> FactsAnswer<'_> {
+        let what = format!("cannot read tag {tag} of");
+        let bytes_max = self.settings.facts_bytes_max;
+        let detail = format!("the {bytes_max} bytes for facts of tags are full");
         let refusal = Refusal::lasting(Kind::Overflow, detail);
-        let failure = self.describe_in(key.repository, &what, &refusal);
+        let failure = self.describe_in(id, &what, &refusal);
         FactsAnswer::Failed(self.turned_away.insert(Box::new(failure)))
     }
 
@@ -128,14 +149,15 @@ impl Registry {
         let now = self.now.mono;
         let n_max = self.settings.revalidations_max;
         if self.repositories[&id].revalidation.is_over(now) {
-            let (interval, age_max) = (self.settings.interval, self.settings.created_age_max);
+            let interval = self.settings.interval;
+            let age = FactsAge {
+                once: false,
+                ..self.age_of(FactsKind::Created)
+            };
             // Tags that no check has asked about for long are in nobody's way.
-            let unwanted_age = age_max.max(interval.saturating_mul(2));
-            let bar = self.facts.stale_bar(id, n_max as usize, |entry| {
-                entry
-                    .wanted
-                    .is_some_and(|wanted| now.since(wanted) <= unwanted_age)
-                    && entry.plan(now, interval, age_max, false) == FactsPlan::Start
+            let unwanted_age = age.min.max(interval.saturating_mul(2));
+            let bar = self.facts.stale_bar(id, n_max as usize, |tag| {
+                now.since(tag.wanted()) <= unwanted_age && tag.plan(now, &age) == FactsPlan::Start
             });
             // A check may come a tenth of the interval early.
             self.repository_mut(id).revalidation = Revalidation {
@@ -147,24 +169,25 @@ impl Registry {
         self.repository_mut(id).revalidation.take(place, n_max)
     }
 
-    fn start_facts(&mut self, key: &FactsKey) {
+    fn start_facts(&mut self, key: &FactsKey, waiter: WaiterId) {
+        let id = key.table.repository;
+        let is_tag = listing::is_tag(key.tag.as_bytes());
         let task = FactsTask {
             key: key.clone(),
             stage: Stage::Tag,
-            inspection: Inspection::new(key.kind, key.platforms.clone()),
+            inspection: Inspection::new(key.table.kind, key.table.platforms.clone()),
             leads: None,
         };
-        let job = self.add_job(Job::new(key.repository, Task::Facts(Box::new(task))));
-        let has_kept = self.facts.begin(key, job, self.now.mono);
+        let job = self.add_job(Job::new(id, Task::Facts(Box::new(task))));
+        let has_kept = self.facts.begin(key, job, waiter, self.now.mono);
         // The digest alone is worth asking for when there is something that it can confirm.
-        let is_head_in_vain = self.repositories[&key.repository].is_head_in_vain;
         if has_kept
-            && !is_head_in_vain
+            && !self.repositories[&id].is_head_in_vain
             && let Task::Facts(task) = &mut self.job_mut(job).task
         {
             task.stage = Stage::Head;
         }
-        if listing::is_tag(key.tag.as_bytes()) {
+        if is_tag {
             self.admit(job);
         } else {
             // A text that is no tag must not become part of a URL.

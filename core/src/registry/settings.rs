@@ -49,8 +49,9 @@ pub struct RegistrySettings {
     pub tags_max: u32,
     /// Pages of one listing.
     pub pages_max: u32,
-    /// Kept facts of tags; the least recently used goes first.
-    pub facts_max: usize,
+    /// Memory for facts of tags. A fact takes about 100 bytes with its tag, so that the default has room
+    /// for more than a million; what does not fit is read again at each check.
+    pub facts_bytes_max: usize,
     /// Endpoints inferred from images.
     pub inferred_max: usize,
     /// A throttle window longer than this is answered to waiters instead of waited for.
@@ -59,7 +60,10 @@ pub struct RegistrySettings {
     pub port_exhaustion_window: Duration,
     /// `PORT_EXHAUSTION_THRESHOLD`: how many of them are too many.
     pub port_exhaustion_threshold: u32,
-    /// How old facts of kind `Created` may be before the tag's digest is asked for again.
+    /// How old facts of kind `Created` may be before the tag's digest is asked for again: at first, and
+    /// after the tag moved.
+    pub created_age_min: Duration,
+    /// How old they may be at most: the time doubles whenever the digest is found to be the same.
     pub created_age_max: Duration,
     /// How many tags of one repository are asked for again per interval once facts of kind `Created`
     /// are too old; the others are answered as they are known, the oldest come first. It keeps the check
@@ -95,12 +99,13 @@ impl Default for RegistrySettings {
             listing_bytes_max: 64 << 20,
             tags_max: 100_000,
             pages_max: 10_000,
-            facts_max: 200_000,
+            facts_bytes_max: 128 << 20,
             inferred_max: 1_000,
             throttle_wait_max: Duration::from_mins(1),
             port_exhaustion_window: Duration::from_mins(1),
             port_exhaustion_threshold: 8,
-            created_age_max: Duration::from_hours(1),
+            created_age_min: Duration::from_hours(1),
+            created_age_max: Duration::from_hours(24),
             revalidations_max: 200,
             page_bytes_max: 16 << 20,
             manifest_bytes_max: 4 << 20,

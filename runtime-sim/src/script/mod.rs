@@ -14,6 +14,7 @@
 //! registry rN open|basic|bearer OPTIONS     rN are numbered from 0; options:
 //!          tokens-live D                      default 5m
 //!          page N                             tags per page; default 100
+//!          page-max N                         tags per page when more are asked for; default the same
 //!          rate N                             requests per second in our settings; default unlimited
 //!          login USER                         may read; of a bearer registry without logins all may
 //!          own USER                           may read, and is the login of our settings

@@ -130,12 +130,14 @@ impl Reader {
         }
         let kind = words.take("open, basic or bearer")?;
         let (mut logins, mut own, mut ttl_s) = (Vec::new(), None, 300);
-        let (mut page_tags_max, mut rate) = (100, None);
+        let (mut page_tags, mut page_tags_max, mut rate) = (100, None, None);
         loop {
             if words.has("tokens-live") {
                 ttl_s = words.duration()?.as_secs();
             } else if words.has("page") {
-                page_tags_max = words.number("number of tags")?;
+                page_tags = words.number("number of tags")?;
+            } else if words.has("page-max") {
+                page_tags_max = Some(words.number("number of tags")?);
             } else if words.has("rate") {
                 rate = Some(words.number("rate")?);
             } else if words.has("login") {
@@ -157,7 +159,8 @@ impl Reader {
         };
         self.plan.registries.push(RegistryModel {
             access,
-            page_tags_max,
+            page_tags,
+            page_tags_max: page_tags_max.unwrap_or(page_tags),
             rate,
             login: own,
         });

@@ -127,7 +127,7 @@ impl Chaos {
                 endpoints: endpoints.to_vec(),
                 in_flight_max: 3,
                 interval: Duration::from_mins(1),
-                facts_max: 6,
+                facts_bytes_max: 3_000,
                 listing_bytes_max: 300,
                 once,
                 ..RegistrySettings::default()

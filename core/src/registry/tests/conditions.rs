@@ -105,7 +105,7 @@ fn a_list_in_pages_or_one_that_may_be_full_is_not_asked_for_on_a_condition() {
         }
         driver.pass(INTERVAL);
         driver.want(app, 2);
-        let sent = driver.answer("list", ok(page(n_tags)));
+        let sent = driver.answer("", ok(page(n_tags)));
         assert_eq!(condition(&sent).is_some(), expected, "{n_tags} {is_paged}");
     }
 }

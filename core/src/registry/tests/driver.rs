@@ -115,7 +115,7 @@ impl Driver {
             .registry
             .want_facts(now, id, tag, kind, &platforms, WaiterId(waiter));
         let answer = match answer {
-            FactsAnswer::Known(facts) => Some(facts.clone()),
+            FactsAnswer::Known(facts) => Some(facts.to_owned()),
             FactsAnswer::Waiting | FactsAnswer::Failed(_) => None,
         };
         self.drain();

@@ -9,6 +9,7 @@ mod facts;
 mod limits;
 mod listings;
 mod logins;
+mod page_sizes;
 mod pages;
 mod pings;
 mod reloads;

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::driver::{Driver, with};
 use super::facts::{INDEX, digest, driver_with, index, typed};
-use crate::http::{HttpOutcome, HttpResponse};
+use crate::http::{HttpOutcome, HttpResponse, Method};
 use crate::registry::{FactsKind, LookupFailureKind as Kind, RegistrySettings, RepositoryId};
 
 #[test]
@@ -126,8 +126,103 @@ fn read_ten(driver: &mut Driver, app: RepositoryId, waiter: u64, reply: &HttpRes
 
 fn few_at_once() -> (Driver, RepositoryId) {
     driver_with(&RegistrySettings {
+        created_age_min: Duration::from_secs(250),
         created_age_max: Duration::from_secs(250),
         revalidations_max: 3,
         ..RegistrySettings::default()
     })
+}
+
+#[test]
+fn a_date_is_asked_for_again_ever_later_while_its_tag_stays_where_it_is() {
+    let (mut driver, app) = driver_with(&RegistrySettings::default());
+    let reply = |content: &str, is_head: bool| {
+        let index = index(&[("arm64", content)]);
+        if is_head {
+            let headers = [("docker-content-digest", &*digest(&index).to_string())];
+            return with(200, &headers, "");
+        }
+        typed(INDEX, &index)
+    };
+    // Wants the date every 100 s, and returns after how many minutes its tag is asked about.
+    let mut minutes_until_asked = |content: &str| {
+        let begun = driver.now().mono;
+        loop {
+            driver.want_facts(app, "1", FactsKind::Created, 1);
+            if !driver.requests.is_empty() {
+                break;
+            }
+            driver.pass(Duration::from_secs(100));
+        }
+        let minutes = driver.now().mono.since(begun).as_secs() / 60;
+        while let Some((op, request)) = driver.requests.pop_front() {
+            let is_head = request.method == Method::Head;
+            driver.complete(op, HttpOutcome::Response(reply(content, is_head)));
+        }
+        minutes
+    };
+    assert_eq!(minutes_until_asked("a"), 0);
+    for hours in [1, 2, 4, 8, 16, 24, 24] {
+        let minutes = minutes_until_asked("a");
+        let expected = hours * 45 - 2..=hours * 60;
+        assert!(expected.contains(&minutes), "{hours} h: {minutes} min");
+    }
+    // It moved, which is noticed within a day; from then on it is looked at more often again.
+    assert!(minutes_until_asked("b") <= 24 * 60);
+    for hours in [1, 2] {
+        let minutes = minutes_until_asked("b");
+        let expected = hours * 45 - 2..=hours * 60;
+        assert!(expected.contains(&minutes), "{hours} h: {minutes} min");
+    }
+}
+
+#[test]
+fn dates_that_were_read_together_are_asked_for_again_at_different_times() {
+    let (mut driver, app) = driver_with(&RegistrySettings::default());
+    let want_all = |driver: &mut Driver| {
+        for tag in 0..100 {
+            driver.want_facts(app, &format!("1.{tag}"), FactsKind::Created, 1);
+        }
+        let mut n_asked = 0;
+        while let Some((op, request)) = driver.requests.pop_front() {
+            n_asked += 1;
+            let index = index(&[("arm64", request.url.rsplit('.').next().expect("a tag"))]);
+            let own = digest(&index).to_string();
+            let headers = [("content-type", INDEX), ("docker-content-digest", &*own)];
+            let body = if request.method == Method::Head {
+                ""
+            } else {
+                &*index
+            };
+            driver.complete(op, HttpOutcome::Response(with(200, &headers, body)));
+        }
+        n_asked
+    };
+    assert_eq!(want_all(&mut driver), 100);
+    let mut n_asked = [0; 36];
+    for n_asked in &mut n_asked {
+        driver.pass(Duration::from_secs(100));
+        *n_asked = want_all(&mut driver);
+    }
+    assert_eq!(n_asked.iter().sum::<i32>(), 100, "{n_asked:?}");
+    assert!(n_asked.iter().all(|n| *n <= 25), "{n_asked:?}");
+}
+
+#[test]
+fn a_digest_that_is_followed_is_asked_for_at_each_interval_however_often_it_was_the_same() {
+    let (mut driver, app) = driver_with(&RegistrySettings::default());
+    let index = index(&[("arm64", "{}")]);
+    let own = digest(&index).to_string();
+    let headers = [("content-type", INDEX), ("docker-content-digest", &*own)];
+    for round in 0..30 {
+        driver.want_facts(app, "latest", FactsKind::Digest, round);
+        let (op, request) = driver.requests.pop_front().expect("it is asked for");
+        let body = if request.method == Method::Head {
+            ""
+        } else {
+            &*index
+        };
+        driver.complete(op, HttpOutcome::Response(with(200, &headers, body)));
+        driver.pass(Duration::from_secs(100));
+    }
 }
