@@ -48,7 +48,7 @@ impl fmt::Display for ManifestDigest {
             *place = HEX[usize::from(digit)];
         }
         f.write_str("sha256:")?;
-        f.write_str(core::str::from_utf8(&hex).expect("digits are text"))
+        f.write_str(core::str::from_utf8(&hex).map_err(|_| fmt::Error)?)
     }
 }
 

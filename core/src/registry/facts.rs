@@ -62,7 +62,6 @@ pub(super) struct FactsStore {
     idle: BTreeSet<(Time, TableId)>,
     /// The same, in the order in which they came.
     idle_ids: BTreeSet<TableId>,
-    /// By what is read.
     walks: Walks,
     next_id: u64,
     bytes: usize,
@@ -79,8 +78,8 @@ struct Place {
 }
 
 impl FactsStore {
-    /// An empty store that holds at most `bytes_max` bytes, and no table that is in use but not asked for
-    /// within `hold` at the cost of others.
+    /// An empty store that holds at most `bytes_max` bytes; tables that nobody asked for within `hold` go
+    /// before all others.
     pub(super) fn new(bytes_max: usize, hold: Duration) -> Self {
         Self {
             ids: BTreeMap::new(),
