@@ -274,10 +274,7 @@ fn start(wire: &Wire, flags: &[&str]) -> Program {
         wire.registry_url(0),
         wire.registry_host(0)
     );
-    let program = Program::start_continuous(kubeconfig.path(), &conf, flags);
-    // It has read the file when it says something of the cluster.
-    program.expect_line(&["applications"]);
-    program
+    Program::start_continuous(kubeconfig.path(), &conf, flags)
 }
 
 fn settings(wire: &Wire, interval: Duration) -> Settings {
