@@ -161,10 +161,13 @@ pub(crate) fn found<'a>(
     };
     if let Some(kind) = facts_kind(image, sort) {
         let platforms = platforms_of(image);
+        let running = image.running().name;
         for name in candidates(registry, image, repository) {
             // What failed just now is not answered with what was known before.
             let fact = match failed.get(name) {
-                Some(failure) if failure.kind == LookupFailureKind::Missing => {
+                // A tag that was listed and is not there takes no part; but what runs is never left for an
+                // older one because it could not be read (D-02).
+                Some(failure) if failure.kind == LookupFailureKind::Missing && name != running => {
                     Fact::NotUsable(&failure.detail)
                 }
                 Some(failure) => Fact::Failed(&failure.detail),
@@ -277,6 +280,7 @@ const fn kind_of(kind: LookupFailureKind) -> FailureKind {
         | LookupFailureKind::Unreachable
         | LookupFailureKind::Denied
         | LookupFailureKind::Missing
+        | LookupFailureKind::RepositoryMissing
         | LookupFailureKind::Malformed
         | LookupFailureKind::Overflow
         | LookupFailureKind::Stalled

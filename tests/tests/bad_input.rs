@@ -168,6 +168,33 @@ fn a_tag_that_is_none_never_becomes_part_of_a_url() {
 }
 
 #[test]
+fn an_application_never_goes_back_because_the_image_that_runs_could_not_be_read() {
+    let page = b"<html>be right back</html>".to_vec();
+    for (status, part) in [
+        (200, "/manifests/1.1.0"),
+        (404, "/manifests/1.1.0"),
+        (403, "/manifests/1.1.0"),
+        (500, "/manifests/1.1.0"),
+        (404, "/blobs/"),
+    ] {
+        let mut world = World::plain();
+        world.push(WEB, &["1.0.0", "1.1.0"]);
+        let fault = RegistryFault::Page(part, status, page.clone());
+        world.registry_faults.insert("r.test".into(), fault);
+        let spec = AppSpec::helm(NAMESPACE, "web").image(WEB, "1.1.0");
+        world.apply(&spec.strategy("newest-build"));
+        world.sync();
+        world.run_for(Duration::from_secs(30));
+        assert_eq!(world.codes("web"), ["metadata-failed"], "{status} {part}");
+        assert_eq!(world.written("web"), 0, "{status} {part}");
+        // It is read again, and nothing has to be done about it.
+        world.registry_faults.clear();
+        world.run_for(INTERVAL * 2);
+        assert_eq!(world.codes("web"), ["up-to-date"], "{status} {part}");
+    }
+}
+
+#[test]
 fn manifests_that_cannot_be_used_are_errors_of_their_application() {
     let fill = |n: usize| format!("{{\"schemaVersion\":2,\"pad\":\"{}\"}}", "x".repeat(n));
     let digest = "sha256:".to_owned() + &"0".repeat(64);

@@ -75,6 +75,7 @@ impl Registry {
         job.n_challenged = 0;
         job.has_fresh_token = false;
         job.hop = None;
+        job.pinged_for = None;
         job.phase = Phase::Backoff;
         let op = self.request_kind(id);
         self.observe(RegistryOutcome::Retried {

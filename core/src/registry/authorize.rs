@@ -139,7 +139,7 @@ impl Registry {
                     Some(reason) => format!("{}; {reason}", refusal.detail).into(),
                     None => refusal.detail.clone(),
                 };
-                self.deny(id, &Refusal { detail, ..refusal });
+                self.fail_or_ping(id, Refusal { detail, ..refusal }, &[]);
             }
         }
     }

@@ -72,6 +72,7 @@ impl Registry {
             task.is_conditional
                 && task.seen.is_empty()
                 && job.hop.is_none()
+                && job.pinged_for.is_none()
                 && repository.listing.is_some()
                 && validator.login == login
                 && validator.url == fingerprint(task.url.as_bytes())

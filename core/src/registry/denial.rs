@@ -225,6 +225,7 @@ impl Registry {
             | Kind::Transient
             | Kind::Unreachable
             | Kind::Missing
+            | Kind::RepositoryMissing
             | Kind::Malformed
             | Kind::Credential
             | Kind::Overflow

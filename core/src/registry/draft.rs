@@ -113,6 +113,12 @@ impl Registry {
                 .collect::<Vec<_>>()
         };
         let (method, url, headers, body_bytes_max) = match &job.task {
+            _ if job.pinged_for.is_some() => (
+                Method::Get,
+                url::join_api(api_url, "/v2/"),
+                Vec::new(),
+                self.settings.page_bytes_max,
+            ),
             Task::Listing(task) => (
                 Method::Get,
                 task.url.clone(),

@@ -117,6 +117,14 @@ pub enum InspectionStep {
     Done(TagFacts),
     /// A content does not have the digest that it was asked for by: fetch it again (D-22).
     Corrupt,
+    /// What came for the tag is no manifest of any kind: a page of a proxy, an error with status 200, half a
+    /// document. Unless its digest is confirmed, that says nothing about the tag (D-02): fetch it again.
+    Garbled {
+        /// What is true of the tag when the digest is confirmed.
+        facts: TagFacts,
+        /// What is wrong with it.
+        reason: Box<str>,
+    },
 }
 
 /// The walk from a tag's manifest to its facts.
@@ -172,10 +180,15 @@ impl Inspection {
         let document = match document {
             Ok(document) => document,
             Err(reason) => {
-                return InspectionStep::Done(TagFacts::Unusable {
+                let facts = TagFacts::Unusable {
                     digest: root,
-                    reason,
-                });
+                    reason: reason.clone(),
+                };
+                return if is_first && !manifest::is_manifest(body) {
+                    InspectionStep::Garbled { facts, reason }
+                } else {
+                    InspectionStep::Done(facts)
+                };
             }
         };
         match document {

@@ -47,6 +47,8 @@ pub(super) struct Job {
     pub(super) has_fresh_token: bool,
     /// Where a redirect leads, and how many there were.
     pub(super) hop: Option<Hop>,
+    /// Why the lookup failed, while it is asked whether there is a registry at all, and for whom.
+    pub(super) pinged_for: Option<Box<Refusal>>,
     /// What the last answer said about the login.
     pub(super) verdict: Verdict,
     /// Its credential was read anew because of a refusal: that happens once.
@@ -81,8 +83,6 @@ pub(super) struct ListingTask {
     pub(super) is_conditional: bool,
     /// The last request was.
     pub(super) has_condition: bool,
-    /// Why the listing failed, while it is asked whether there is a registry at all.
-    pub(super) pinged_for: Option<Box<Refusal>>,
     /// It is asked for in larger pages than the registry's own.
     pub(super) is_large: bool,
     /// The page to read next.
@@ -98,7 +98,6 @@ impl fmt::Debug for ListingTask {
         let Self {
             is_conditional,
             has_condition,
-            pinged_for,
             is_large,
             url,
             seen,
@@ -107,7 +106,6 @@ impl fmt::Debug for ListingTask {
         f.debug_struct("ListingTask")
             .field("is_conditional", is_conditional)
             .field("has_condition", has_condition)
-            .field("pinged_for", pinged_for)
             .field("is_large", is_large)
             .field("url", &ShownUrl(url))
             .field("n_seen", &seen.len())
@@ -258,6 +256,7 @@ impl Job {
             shown: Shown::Nothing,
             has_fresh_token: false,
             hop: None,
+            pinged_for: None,
             verdict: Verdict::Unknown,
             has_reconsidered: false,
             refused: None,

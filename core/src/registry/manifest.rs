@@ -150,6 +150,31 @@ enum Kind {
     Schema1,
 }
 
+#[derive(Deserialize)]
+struct Shape {
+    #[serde(rename = "schemaVersion")]
+    schema_version: Option<IgnoredAny>,
+    #[serde(rename = "mediaType")]
+    media_type: Option<IgnoredAny>,
+    manifests: Option<IgnoredAny>,
+    config: Option<IgnoredAny>,
+}
+
+/// True when a body is a manifest of some kind, known or not, and not an error or a page with status 200.
+pub(crate) fn is_manifest(body: &[u8]) -> bool {
+    serde_json::from_slice::<Shape>(body).is_ok_and(|shape| {
+        let Shape {
+            schema_version,
+            media_type,
+            manifests,
+            config,
+        } = shape;
+        [schema_version, media_type, manifests, config]
+            .iter()
+            .any(Option::is_some)
+    })
+}
+
 /// Reads a manifest response. Its type comes from `content_type`; where that says nothing, from the
 /// body's `mediaType` or shape (D-12).
 ///

@@ -344,7 +344,6 @@ impl Registry {
         let task = ListingTask {
             is_conditional: validator.is_some_and(|validator| validator.is_good(now.mono)),
             has_condition: false,
-            pinged_for: None,
             is_large,
             url: self.listing_url(id, is_large),
             seen: BTreeSet::new(),

@@ -49,6 +49,8 @@ pub enum LookupFailureKind {
     Denied,
     /// It is not there (404); for facts of a tag this concerns the tag only.
     Missing,
+    /// Of a tag it is said that its whole repository is not there (`NAME_UNKNOWN`).
+    RepositoryMissing,
     /// The answer cannot be used; another attempt would bring the same.
     Malformed,
     /// The credential could not be read or used.
@@ -71,6 +73,7 @@ impl LookupFailureKind {
             Self::Unreachable => "unreachable",
             Self::Denied => "denied",
             Self::Missing => "missing",
+            Self::RepositoryMissing => "repository_missing",
             Self::Malformed => "malformed",
             Self::Credential => "credential",
             Self::Overflow => "overflow",
@@ -90,7 +93,7 @@ impl LookupFailureKind {
             Self::Denied => {
                 "check the credentials for this registry and their rights on the repository"
             }
-            Self::Missing => "check the name of the image",
+            Self::Missing | Self::RepositoryMissing => "check the name of the image",
             Self::Malformed => "check that api_url leads to a registry of API version 2",
             Self::Credential => "check where the credential comes from",
             Self::Overflow => "raise the bound, or narrow what is looked up",

@@ -60,7 +60,7 @@ impl PageSize {
     fn after_failure(self, is_large: bool, kind: Kind) -> Self {
         match kind {
             // Whatever comes back under the name is another repository.
-            Kind::Missing => Self::Own,
+            Kind::Missing | Kind::RepositoryMissing => Self::Own,
             Kind::Denied | Kind::Malformed | Kind::Overflow | Kind::Transient => match self {
                 Self::Tried { .. } if is_large => Self::Refused,
                 Self::Own | Self::Tried { .. } | Self::Large | Self::Refused => self,

@@ -92,9 +92,10 @@ impl Registry {
         let job = &self.jobs[&id];
         let is_large = matches!(&job.task, Task::Listing(task) if task.is_large);
         let first_url = self.listing_url(job.repository, is_large);
-        if let Task::Listing(task) = &mut self.job_mut(id).task {
+        let job = self.job_mut(id);
+        job.pinged_for = None;
+        if let Task::Listing(task) = &mut job.task {
             task.url = first_url;
-            task.pinged_for = None;
             task.seen.clear();
             task.builder.clear();
         }

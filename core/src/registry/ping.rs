@@ -11,12 +11,12 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::Registry;
 use super::authorize::answerable;
 use super::challenge::{self, Challenge};
-use super::job::{JobId, Shown, Task};
+use super::job::{JobId, Shown, Stage, Task};
 use super::outcome::LookupFailureKind as Kind;
 use super::reply::{Refusal, judge_status};
-use super::{Registry, url};
 use crate::http::{HttpOutcome, HttpResponse, ShownUrl};
 use crate::time::Time;
 
@@ -54,45 +54,51 @@ impl Registry {
     pub(super) fn fail_or_ping(&mut self, id: JobId, refusal: Refusal, body: &[u8]) {
         let now = self.now.mono;
         if !self.is_ping_worthwhile(id, &refusal, body) {
-            self.fail(id, &refusal);
+            self.end(id, &refusal);
             return;
         }
         let endpoint = self.endpoint_id(id);
         match &self.endpoints[endpoint].ping {
-            PingState::Answered => self.fail(id, &refusal),
+            PingState::Answered => self.end(id, &refusal),
             PingState::Refused(until, reason) if *until > now => {
                 let refusal = without_registry(&refusal, reason);
-                self.fail(id, &refusal);
+                self.end(id, &refusal);
             }
             PingState::Unasked | PingState::Refused(..) => {
-                let url = url::join_api(&self.endpoints[endpoint].api_url, "/v2/");
-                if let Task::Listing(task) = &mut self.job_mut(id).task {
-                    task.url = url;
-                    task.pinged_for = Some(Box::new(refusal));
-                }
-                self.job_mut(id).begin_exchange();
+                let job = self.job_mut(id);
+                job.pinged_for = Some(Box::new(refusal));
+                job.begin_exchange();
                 self.enqueue_begun(id);
             }
         }
     }
 
-    /// True for the first page of an endpoint that never asked for a login: when the answer is none that a
-    /// registry gives, or when we have a login that nobody asked for.
+    /// Ends a lookup that was not answered.
+    fn end(&mut self, id: JobId, refusal: &Refusal) {
+        if refusal.kind == Kind::Denied {
+            self.deny(id, refusal);
+        } else {
+            self.fail(id, refusal);
+        }
+    }
+
+    /// True for the first page or a tag of an endpoint that never asked for a login: when the answer is none
+    /// that a registry gives, or when we have a login that nobody asked for.
     fn is_ping_worthwhile(&self, id: JobId, refusal: &Refusal, body: &[u8]) -> bool {
         let job = &self.jobs[&id];
-        let Task::Listing(task) = &job.task else {
-            return false;
+        let is_first = match &job.task {
+            Task::Listing(task) => task.seen.is_empty(),
+            Task::Facts(task) => matches!(task.stage, Stage::Head | Stage::Tag),
+            Task::Token(_) => false,
         };
+        let is_hidden = job.login.as_login().is_some() && job.shown == Shown::Nothing;
         let is_odd = match refusal.kind {
-            Kind::Missing => {
-                let is_hidden = job.login.as_login().is_some() && job.shown == Shown::Nothing;
-                is_hidden || !is_word_of_registry(body)
-            }
+            Kind::Missing | Kind::RepositoryMissing => is_hidden || !is_word_of_registry(body),
+            Kind::Denied => is_hidden,
             Kind::Malformed => !body.trim_ascii_start().starts_with(b"{"),
             Kind::Throttled
             | Kind::Transient
             | Kind::Unreachable
-            | Kind::Denied
             | Kind::Credential
             | Kind::Overflow
             | Kind::Stalled
@@ -101,8 +107,8 @@ impl Registry {
         let repository = &self.repositories[&job.repository];
         let endpoint = &self.endpoints[repository.key.endpoint];
         is_odd
-            && task.pinged_for.is_none()
-            && task.seen.is_empty()
+            && is_first
+            && job.pinged_for.is_none()
             && job.hop.is_none()
             && repository.challenge.is_none()
             && endpoint.challenge.is_none()
@@ -110,10 +116,7 @@ impl Registry {
 
     /// Takes the answer to a ping, if a lookup asked for one; else hands it back.
     pub(super) fn take_ping(&mut self, id: JobId, outcome: HttpOutcome) -> Option<HttpOutcome> {
-        let Task::Listing(task) = &mut self.job_mut(id).task else {
-            return Some(outcome);
-        };
-        let Some(refusal) = &task.pinged_for else {
+        let Some(refusal) = &self.jobs[&id].pinged_for else {
             return Some(outcome);
         };
         let response = match outcome {
@@ -124,11 +127,11 @@ impl Registry {
             HttpOutcome::Response(response) => response,
             HttpOutcome::Failed(_) => {
                 let refusal = refusal.clone();
-                self.fail(id, &refusal);
+                self.end(id, &refusal);
                 return None;
             }
         };
-        let refusal = task.pinged_for.take()?;
+        let refusal = refusal.clone();
         self.on_ping(id, &refusal, &response);
         None
     }
@@ -148,27 +151,43 @@ impl Registry {
                         let repository = job.repository;
                         self.learn_challenge(repository, challenge);
                         self.begin_listing_anew(id);
-                        self.job_mut(id).begin_exchange();
+                        let job = self.job_mut(id);
+                        job.pinged_for = None;
+                        job.begin_exchange();
                         self.enqueue_begun(id);
                     }
-                    Ok(_) | Err(_) => self.fail(id, refusal),
+                    Ok(_) | Err(_) => self.end(id, refusal),
                 }
             }
             Err(_) if judge_status(response, self.now.wall).is_retryable => {
                 // Sick, or short of breath: that says nothing about what it is.
-                self.fail(id, refusal);
+                self.end(id, refusal);
             }
             Err(reason) => {
                 let failure = without_registry(refusal, &reason);
                 self.endpoints[endpoint].ping = PingState::Refused(until, reason.into());
-                self.fail(id, &failure);
+                self.end(id, &failure);
             }
         }
     }
 }
 
+/// Adds that it is no registry; to whom it denies itself it may be one.
 fn without_registry(refusal: &Refusal, reason: &str) -> Refusal {
-    Refusal::lasting(Kind::Malformed, format!("{}; {reason}", refusal.detail))
+    let detail = format!("{}; {reason}", refusal.detail);
+    match refusal.kind {
+        Kind::Denied => refusal.clone(),
+        Kind::Throttled
+        | Kind::Transient
+        | Kind::Unreachable
+        | Kind::Missing
+        | Kind::RepositoryMissing
+        | Kind::Malformed
+        | Kind::Credential
+        | Kind::Overflow
+        | Kind::Stalled
+        | Kind::CircuitOpen => Refusal::lasting(Kind::Malformed, detail),
+    }
 }
 
 /// True for what registries say when something is missing; nothing at all says nothing.

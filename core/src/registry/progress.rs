@@ -4,6 +4,8 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use serde_json::Value;
+
 use super::digest::ManifestDigest;
 use super::facts::FactsKey;
 use super::inspection::{Inspection, InspectionStep, TagFacts};
@@ -36,13 +38,17 @@ impl Registry {
         {
             self.drop_echo(id, response);
         }
-        if self.is_missing_list(id, &outcome)
+        if self.is_missing(id, &outcome)
             && let HttpOutcome::Response(response) = &outcome
         {
             if self.is_begun_in_own_pages(id) {
                 return;
             }
-            self.fail_or_ping(id, judge_status(response, self.now.wall), &response.body);
+            let mut refusal = judge_status(response, self.now.wall);
+            if is_repository_unknown(&response.body) && !self.is_listing(id) {
+                refusal.kind = Kind::RepositoryMissing;
+            }
+            self.fail_or_ping(id, refusal, &response.body);
             return;
         }
         let is_token = matches!(self.jobs[&id].task, Task::Token(_));
@@ -75,10 +81,20 @@ impl Registry {
         }
     }
 
-    fn is_missing_list(&self, id: JobId, outcome: &HttpOutcome) -> bool {
+    /// True when what was asked for by name, and not by digest, is said to be missing.
+    fn is_missing(&self, id: JobId, outcome: &HttpOutcome) -> bool {
+        let is_by_name = match &self.jobs[&id].task {
+            Task::Listing(_) => true,
+            Task::Facts(task) => matches!(task.stage, Stage::Tag),
+            Task::Token(_) => false,
+        };
         matches!(outcome, HttpOutcome::Response(response) if matches!(response.status, 404 | 410))
-            && matches!(self.jobs[&id].task, Task::Listing(_))
+            && is_by_name
             && self.is_at_own_origin(id)
+    }
+
+    fn is_listing(&self, id: JobId) -> bool {
+        matches!(self.jobs[&id].task, Task::Listing(_))
     }
 
     fn is_asking_by_head(&self, id: JobId) -> bool {
@@ -150,19 +166,30 @@ impl Registry {
             Stage::Manifest(_) => task.inspection.on_manifest(content_type, &response.body),
             Stage::Config(_) => task.inspection.on_config(&response.body),
         };
+        let again = |kind, detail| Refusal {
+            kind,
+            is_retryable: true,
+            retry_after: None,
+            detail,
+        };
         let next = match step {
             InspectionStep::Done(facts) => {
                 self.finish_facts(id, &key, Ok(facts));
                 return;
             }
+            InspectionStep::Garbled { facts, .. } if claimed.is_some() => {
+                // Damaged it is not: it has the digest that the registry knows it by.
+                self.finish_facts(id, &key, Ok(facts));
+                return;
+            }
+            InspectionStep::Garbled { reason, .. } => {
+                self.begin_inspection_anew(id);
+                self.retry(id, &again(Kind::Malformed, reason));
+                return;
+            }
             InspectionStep::Corrupt => {
-                let refusal = Refusal {
-                    kind: Kind::Transient,
-                    is_retryable: true,
-                    retry_after: None,
-                    detail: "a content does not have the digest that it was asked for by".into(),
-                };
-                self.retry(id, &refusal);
+                let detail = "a content does not have the digest that it was asked for by";
+                self.retry(id, &again(Kind::Transient, detail.into()));
                 return;
             }
             InspectionStep::Manifest(digest) => Stage::Manifest(digest),
@@ -273,6 +300,7 @@ impl Registry {
         let repository = &self.repositories[&job.repository].key;
         let api_url = &self.endpoints[repository.endpoint].api_url;
         match &job.task {
+            _ if job.pinged_for.is_some() => url::join_api(api_url, "/v2/"),
             Task::Listing(task) => task.url.clone(),
             Task::Facts(task) => {
                 let path = match &task.stage {
@@ -287,7 +315,17 @@ impl Registry {
     }
 
     pub(super) fn on_refused(&mut self, id: JobId, refusal: &Refusal) {
+        let mut refusal = refusal.clone();
         match &mut self.job_mut(id).task {
+            Task::Facts(task)
+                if refusal.kind == Kind::Missing
+                    && matches!(task.stage, Stage::Manifest(_) | Stage::Config(_)) =>
+            {
+                // The tag is there, and says that this is: it may be on its way (D-02).
+                refusal.kind = Kind::Malformed;
+                let detail = format!("a content that it names is missing: {}", refusal.detail);
+                refusal.detail = detail.into();
+            }
             Task::Facts(task) if matches!(task.stage, Stage::Head) => {
                 // Some servers know no HEAD, and say so in many ways; what they say to a GET is what counts.
                 match refusal.kind {
@@ -298,6 +336,7 @@ impl Registry {
                     Kind::Transient | Kind::Unreachable => task.stage = Stage::Tag,
                     Kind::Throttled
                     | Kind::Denied
+                    | Kind::RepositoryMissing
                     | Kind::Credential
                     | Kind::Overflow
                     | Kind::Stalled
@@ -320,9 +359,33 @@ impl Registry {
             Task::Listing(_) | Task::Facts(_) | Task::Token(_) => {}
         }
         if refusal.kind == Kind::Denied {
-            self.deny(id, refusal);
+            self.fail_or_ping(id, refusal, &[]);
         } else {
-            self.retry(id, refusal);
+            self.retry(id, &refusal);
         }
     }
+
+    /// What was read of a tag was none of its content: the next attempt reads it from the beginning.
+    fn begin_inspection_anew(&mut self, id: JobId) {
+        let key = match &self.jobs[&id].task {
+            Task::Facts(task) => task.key.clone(),
+            Task::Listing(_) | Task::Token(_) => return,
+        };
+        for follower in self.take_followers(id, &key) {
+            if self.jobs.contains_key(&follower) {
+                self.begin_stage(follower, Stage::Tag);
+            }
+        }
+        if let Task::Facts(task) = &mut self.job_mut(id).task {
+            task.inspection = Inspection::new(key.table.kind, key.table.platforms.clone());
+            task.leads = None;
+        }
+    }
+}
+
+/// True when a registry says that it has no repository of that name, and not only no such tag.
+fn is_repository_unknown(body: &[u8]) -> bool {
+    let said: Option<Value> = serde_json::from_slice(body).ok();
+    let errors = said.as_ref().and_then(|said| said["errors"].as_array());
+    errors.is_some_and(|errors| errors.iter().any(|error| error["code"] == "NAME_UNKNOWN"))
 }

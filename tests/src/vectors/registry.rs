@@ -270,7 +270,9 @@ fn taginfo(input: &Value) -> Value {
                 };
                 inspection.on_config(body.as_bytes())
             }
-            InspectionStep::Corrupt | InspectionStep::Done(TagFacts::Unusable { .. }) => {
+            InspectionStep::Corrupt
+            | InspectionStep::Garbled { .. }
+            | InspectionStep::Done(TagFacts::Unusable { .. }) => {
                 return json!({"result": "error", "fetches": fetches});
             }
             InspectionStep::Done(TagFacts::OtherPlatform { .. }) => {

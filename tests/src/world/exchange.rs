@@ -43,7 +43,10 @@ impl World {
                     Some(RegistryFault::Mute) => (None, true),
                     Some(RegistryFault::Slow(latency)) => (Some(*latency), false),
                     Some(
-                        RegistryFault::Status(..) | RegistryFault::Body(_) | RegistryFault::Echo(_),
+                        RegistryFault::Status(..)
+                        | RegistryFault::Body(_)
+                        | RegistryFault::Page(..)
+                        | RegistryFault::Echo(_),
                     )
                     | None => (Some(REGISTRY_LATENCY), false),
                 };
@@ -177,11 +180,19 @@ impl World {
                 headers: Vec::new(),
                 body: body.clone(),
             },
+            Some(RegistryFault::Page(part, status, body)) if asked.target.contains(part) => {
+                Response {
+                    status: *status,
+                    headers: Vec::new(),
+                    body: body.clone(),
+                }
+            }
             Some(RegistryFault::Echo(status)) if is_showing(&asked) => echo(*status, &asked),
             Some(
                 RegistryFault::Silent
                 | RegistryFault::Mute
                 | RegistryFault::Slow(_)
+                | RegistryFault::Page(..)
                 | RegistryFault::Echo(_),
             )
             | None => {

@@ -46,6 +46,8 @@ pub enum RegistryFault {
     Status(u16, Vec<(String, String)>),
     /// It answers everything with this body.
     Body(Vec<u8>),
+    /// It answers what holds this text in its URL with this status and body.
+    Page(&'static str, u16, Vec<u8>),
     /// It answers nothing, until the core cancels.
     Silent,
     /// It answers nothing, not even when the core cancels: the driver is broken.

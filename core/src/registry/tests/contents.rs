@@ -123,9 +123,49 @@ fn tags_of_one_content_fetch_its_documents_once() {
 }
 
 #[test]
+fn what_is_no_manifest_says_nothing_about_the_tag_unless_its_digest_is_confirmed() {
+    let error = r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#;
+    let whole = image();
+    let half = &whole[..20];
+    for body in ["", "<html>be right back</html>", error, half, "[]"] {
+        let (mut driver, app) = driver();
+        driver.want_facts(app, "1", FactsKind::Created, 1);
+        driver.want_facts(app, "2", FactsKind::Created, 2);
+        for _ in 0..2 {
+            driver.answer("", typed(IMAGE, body));
+        }
+        assert!(driver.take_facts().is_empty(), "{body}: it is asked again");
+        for _ in 0..2 {
+            driver.pass(Duration::from_secs(3));
+            driver.answer("", typed(IMAGE, body));
+            driver.answer("", typed(IMAGE, body));
+        }
+        assert_eq!(driver.take_facts(), vec![Err(Kind::Malformed); 2], "{body}");
+        assert!(driver.registry.is_quiescent());
+        // Once it is there again, the tag is read.
+        driver.pass(Duration::from_mins(5));
+        driver.want_facts(app, "1", FactsKind::Created, 3);
+        driver.answer("manifests/1", typed(IMAGE, &whole));
+        driver.answer(&digest(CONFIG).to_string(), ok(CONFIG));
+        assert!(matches!(
+            driver.take_facts()[..],
+            [Ok(TagFacts::Usable { .. })]
+        ));
+
+        driver.want_facts(app, "3", FactsKind::Created, 1);
+        let own = digest(body).to_string();
+        driver.answer("manifests/3", claimed(200, IMAGE, &own, body));
+        assert!(
+            matches!(driver.take_facts()[..], [Ok(TagFacts::Unusable { .. })]),
+            "{body}: that is what the tag means"
+        );
+    }
+}
+
+#[test]
 fn tags_of_one_content_fail_together_when_its_documents_cannot_be_had() {
     for (reply, kind) in [
-        (with(404, &[], ""), Kind::Missing),
+        (with(404, &[], ""), Kind::Malformed),
         (with(403, &[], ""), Kind::Denied),
     ] {
         let (mut driver, app) = driver();

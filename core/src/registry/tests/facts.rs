@@ -242,7 +242,9 @@ fn deep_and_long_documents_are_errors_and_no_crashes() {
     ] {
         let (mut driver, app) = driver();
         driver.want_facts(app, "1", FactsKind::Created, 1);
-        driver.answer("1", typed(INDEX, &body));
+        let own = digest(&body).to_string();
+        let headers = [("content-type", INDEX), ("docker-content-digest", &own)];
+        driver.answer("1", with(200, &headers, &body));
         assert!(matches!(
             driver.take_facts()[0],
             Ok(TagFacts::Unusable { .. })

@@ -8,7 +8,7 @@ use super::driver::{Driver, ok, shown, with};
 use crate::credential::CredentialSource;
 use crate::http::{HttpOutcome, TransportFailure, TransportKind};
 use crate::registry::{
-    EndpointSettings, LookupFailureKind as Kind, RegistrySettings, RepositoryId,
+    EndpointSettings, FactsKind, LookupFailureKind as Kind, RegistrySettings, RepositoryId,
 };
 
 const INTERVAL: Duration = Duration::from_secs(100);
@@ -103,6 +103,61 @@ fn a_registry_that_hides_what_it_shows_to_nobody_is_asked_again_with_the_login()
     let sent = driver.answer("tags/list", ok(r#"{"tags":["1"]}"#));
     assert!(shown(&sent).is_some_and(|shown| shown.starts_with("Basic ")));
     assert_eq!(driver.take_listings(), vec![(vec![1], Ok(true))]);
+}
+
+#[test]
+fn a_registry_that_hides_is_asked_with_the_login_whatever_is_asked_for_and_however_it_refuses() {
+    let basic = [("www-authenticate", "Basic realm=\"r\"")];
+    let hidden = with(404, &[], NAME_UNKNOWN);
+    let forbidden = with(403, &[], "");
+    let mute = with(401, &[], "");
+    for reply in [&hidden, &forbidden, &mute] {
+        let (mut driver, app) = driver(Some(CredentialSource::Env("CREDS".into())));
+        driver.want(app, 1);
+        driver.answer_read("user:canary");
+        driver.answer("tags/list", reply.clone());
+        assert_eq!(shown(&driver.answer("/v2/", with(401, &basic, ""))), None);
+        let sent = driver.answer("tags/list", ok(r#"{"tags":["1"]}"#));
+        assert!(shown(&sent).is_some_and(|shown| shown.starts_with("Basic ")));
+        assert_eq!(driver.take_listings(), vec![(vec![1], Ok(true))]);
+
+        let (mut driver, app) = self::driver(Some(CredentialSource::Env("CREDS".into())));
+        driver.want_facts(app, "1", FactsKind::Digest, 1);
+        driver.answer_read("user:canary");
+        driver.answer("manifests/1", reply.clone());
+        assert_eq!(shown(&driver.answer("/v2/", with(401, &basic, ""))), None);
+        let sent = driver.answer("manifests/1", reply.clone());
+        assert!(shown(&sent).is_some_and(|shown| shown.starts_with("Basic ")));
+        assert!(driver.requests.is_empty(), "once");
+    }
+}
+
+#[test]
+fn a_login_that_nobody_asks_for_leaves_a_refusal_as_it_was() {
+    for answer in [with(403, &[], ""), with(404, &[], ""), ok("{}")] {
+        let (mut driver, app) = driver(Some(CredentialSource::Env("CREDS".into())));
+        driver.want(app, 1);
+        driver.answer_read("user:canary");
+        driver.answer("tags/list", with(403, &[], ""));
+        driver.answer("/v2/", answer);
+        assert_eq!(driver.take_listings(), vec![(vec![1], Err(Kind::Denied))]);
+        assert!(driver.registry.is_quiescent());
+    }
+}
+
+#[test]
+fn a_tag_of_no_repository_is_told_from_a_tag_that_is_missing() {
+    let manifest_unknown = NAME_UNKNOWN.replace("NAME", "MANIFEST");
+    for (body, kind) in [
+        (NAME_UNKNOWN, Kind::RepositoryMissing),
+        (&*manifest_unknown, Kind::Missing),
+        ("", Kind::Missing),
+    ] {
+        let (mut driver, app) = driver(None);
+        driver.want_facts(app, "1", FactsKind::Digest, 1);
+        driver.answer("manifests/1", with(404, &[], body));
+        assert_eq!(driver.take_facts(), vec![Err(kind)], "{body}");
+    }
 }
 
 #[test]
