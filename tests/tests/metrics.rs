@@ -59,6 +59,7 @@ fn every_family_moves() {
             &["registry_throttled_until_timestamp"],
         ),
         (a_pull_quota, &["registry_quota_remaining"]),
+        (a_tag_that_is_missing, &["registry_tags_unusable_total"]),
         (a_silent_registry, &["registry_in_flight_requests"]),
         (
             || tokens(Settings::clone(&World::settings())),
@@ -491,6 +492,16 @@ fn a_pull_quota() -> World {
     world.apply(&app.strategy("digest"));
     world.sync();
     world.run_for(Duration::from_secs(20));
+    world
+}
+
+/// A tag that is listed, and is not there.
+fn a_tag_that_is_missing() -> World {
+    let mut world = World::plain();
+    world.registry("r.test").push_name("org/web", "1.2.0");
+    fill(&mut world, 1);
+    world.annotate("web-0", "web.update-strategy", "newest-build");
+    world.run_for(INTERVAL * 2);
     world
 }
 

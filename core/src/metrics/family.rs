@@ -172,6 +172,8 @@ families! {
         "Requests to the registry that failed: no response, a status of 400 or more, or a login that was refused.";
     RegistryRequests, "registry_requests_total", Counter, REGISTRY,
         "Requests that were sent to the registry.";
+    RegistryTagsUnusable, "registry_tags_unusable_total", Counter, REGISTRY,
+        "Tags that were read and take no part in the choice: missing, or broken for good.";
     RegistryThrottledUntil, "registry_throttled_until_timestamp", Gauge, REGISTRY,
         "Unix time until which the registry last asked to be left alone.";
     SchedulerSkipped, "scheduler_skipped_total", Counter, &["reason"],

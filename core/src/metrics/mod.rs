@@ -224,6 +224,9 @@ impl Metrics {
                 self.registries.of(endpoint).on_overdue(*was_sent);
             }
             Observation::Denied { endpoint } => self.registries.of(endpoint).on_denied(),
+            Observation::TagUnusable { endpoint } => {
+                self.registries.of(endpoint).unusable_tags += 1;
+            }
             Observation::TokenIssued {
                 endpoint,
                 subject,

@@ -128,6 +128,7 @@ pub(super) struct RegistrySeries {
     pub(super) errors: [u64; ErrorKind::ALL.len()],
     pub(super) retries: [u64; RetryOp::ALL.len()],
     pub(super) throttled_until: Option<UnixTime>,
+    pub(super) unusable_tags: u64,
     /// What accounts have left, by where their credentials come from; `None` is nobody.
     quotas: Vec<(Option<CredentialSource>, u64)>,
     pub(super) tokens: Tokens,

@@ -102,6 +102,9 @@ impl<'a> Snapshot<'a> {
             FamilyId::RegistryDuration => self.of_registries(id, |one| histogram(&one.duration)),
             FamilyId::RegistryRequests => self.of_registries(id, |one| positive(one.requests)),
             FamilyId::RegistryRequestsFailed => self.of_registries(id, |one| positive(one.failed)),
+            FamilyId::RegistryTagsUnusable => {
+                self.of_registries(id, |one| positive(one.unusable_tags))
+            }
             FamilyId::RegistryThrottledUntil => {
                 self.of_registries(id, |one| one.throttled_until.map(unix))
             }

@@ -28,6 +28,11 @@ pub enum Observation {
         /// API URL of the endpoint.
         endpoint: Arc<str>,
     },
+    /// A tag was read and takes no part: it is missing, or broken for good (D-02).
+    TagUnusable {
+        /// API URL of the endpoint.
+        endpoint: Arc<str>,
+    },
     /// A token was issued.
     TokenIssued {
         /// API URL of the endpoint.

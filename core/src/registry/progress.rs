@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde_json::Value;
@@ -236,6 +237,17 @@ impl Registry {
         key: &FactsKey,
         result: Result<TagFacts, LookupFailure>,
     ) {
+        let is_unusable = match &result {
+            Ok(TagFacts::Unusable { .. }) => true,
+            Ok(TagFacts::Usable { .. } | TagFacts::OtherPlatform { .. }) => false,
+            Err(failure) => failure.kind == Kind::Missing,
+        };
+        if is_unusable {
+            let endpoint = Arc::clone(&self.endpoint_of(key.table.repository).api_url);
+            self.observe(RegistryOutcome::Observed(Observation::TagUnusable {
+                endpoint,
+            }));
+        }
         let followers = self.take_followers(id, key);
         self.jobs.remove(&id);
         for follower in followers {
