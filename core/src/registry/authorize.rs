@@ -172,6 +172,15 @@ impl Registry {
         has_origin(&self.asked_url(id), api_url)
     }
 
+    /// True when the last request of a lookup went to where a redirect led, away from its registry or token
+    /// server.
+    pub(super) fn is_elsewhere(&self, id: JobId) -> bool {
+        match &self.jobs[&id].task {
+            Task::Token(task) => !has_origin(&self.asked_url(id), &task.realm),
+            Task::Listing(_) | Task::Facts(_) => !self.is_at_own_origin(id),
+        }
+    }
+
     /// A credential was read, or could not be: those who waited go on, or fail.
     pub(super) fn on_credential(
         &mut self,
