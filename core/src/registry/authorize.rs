@@ -27,6 +27,8 @@ pub(super) enum Authorization {
     Shut(Time),
     /// The lookup waits for a credential or a token.
     Waiting,
+    /// No token can be asked for where the registry says.
+    Refused(Refusal),
 }
 
 impl Registry {
@@ -163,6 +165,18 @@ impl Registry {
             .get_or_insert_with(|| Arc::new(challenge.clone()));
         let own = (**known != challenge).then(|| Arc::new(challenge));
         self.repository_mut(id).challenge = own;
+    }
+
+    /// Forgets a challenge that cannot be answered: the next lookup asks what is to be shown.
+    pub(super) fn unlearn_challenge(&mut self, id: JobId, challenge: &Challenge) {
+        let repository = self.jobs[&id].repository;
+        self.repository_mut(repository)
+            .challenge
+            .take_if(|known| **known == *challenge);
+        let endpoint = self.repositories[&repository].key.endpoint;
+        self.endpoints[endpoint]
+            .challenge
+            .take_if(|known| **known == *challenge);
     }
 
     /// True when the last request of a lookup went to its endpoint, and not to where a redirect led.

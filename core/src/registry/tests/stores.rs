@@ -1,7 +1,7 @@
 //! The stores that registries redirect to: other servers, with limits of their own.
 
 use alloc::format;
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString as _};
 use alloc::vec;
 use core::time::Duration;
 
@@ -19,11 +19,30 @@ const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","created":"1970-01-
 fn at_store() -> (Driver, RepositoryId) {
     let (mut driver, app) = driver_with(&RegistrySettings::default());
     driver.want_facts(app, "1", FactsKind::Created, 1);
-    let config = digest(CONFIG);
-    let image = format!(r#"{{"schemaVersion":2,"config":{{"digest":"{config}"}},"layers":[]}}"#);
-    driver.answer("1", typed(IMAGE, &image));
+    driver.answer("1", typed(IMAGE, &image()));
     redirect(&mut driver);
     (driver, app)
+}
+
+#[test]
+fn a_store_without_tls_serves_what_is_asked_for_by_digest_and_is_shown_nothing() {
+    let (mut driver, app) = driver_with(&RegistrySettings::default());
+    driver.want_facts(app, "1", FactsKind::Created, 1);
+    driver.answer("1", typed(IMAGE, &image()));
+    let place = [("location", "http://store.example/blob")];
+    driver.answer(&digest(CONFIG).to_string(), with(307, &place, ""));
+    let sent = driver.answer("http://store.example/blob", ok(CONFIG));
+    assert!(sent.headers.is_empty(), "{:?}", sent.headers);
+    assert!(driver.take_facts()[0].is_ok());
+    // What stands behind a tag only the registry can say.
+    driver.want_facts(app, "2", FactsKind::Created, 2);
+    driver.answer("2", with(307, &place, ""));
+    assert_eq!(driver.take_facts(), vec![Err(Kind::Malformed)]);
+}
+
+fn image() -> String {
+    let config = digest(CONFIG);
+    format!(r#"{{"schemaVersion":2,"config":{{"digest":"{config}"}},"layers":[]}}"#)
 }
 
 fn redirect(driver: &mut Driver) {
