@@ -31,13 +31,22 @@ impl Registry {
         let sleep = backoff.sleep_after(job.n_failed, seed, subject.as_bytes());
         job.n_failed += 1;
         let n_failed = job.n_failed;
-        if refusal.kind == Kind::Throttled && refusal.retry_after.is_none() {
+        let asked_wait = refusal.retry_after.unwrap_or_default();
+        // The patience that another server asks for is had by this lookup alone.
+        let is_elsewhere = self.is_elsewhere(id);
+        let own_wait = if is_elsewhere {
+            asked_wait
+        } else {
+            Duration::ZERO
+        };
+        if refusal.kind == Kind::Throttled && refusal.retry_after.is_none() && !is_elsewhere {
             let account = self.account_shown(id);
             self.throttle(endpoint, account, now.after(sleep));
         }
         let throttle_end = self.endpoints[endpoint].throttle_end(now, self.account_id(id));
         let window_max = now.after(self.settings.throttle_wait_max);
-        let is_window_long = throttle_end.is_some_and(|until| until > window_max);
+        let is_window_long = throttle_end.is_some_and(|until| until > window_max)
+            || own_wait > self.settings.throttle_wait_max;
         let is_given_up = self
             .token_deadline(id)
             .is_some_and(|deadline| deadline <= now.after(sleep));
@@ -56,7 +65,9 @@ impl Registry {
             self.fail(id, refusal);
             return;
         }
-        let until = now.after(sleep).max(throttle_end.unwrap_or(now));
+        let until = now
+            .after(sleep.max(own_wait))
+            .max(throttle_end.unwrap_or(now));
         // A registry that only asks for patience has the listing go on where it was, in the same attempt.
         let is_same_attempt = refusal.kind == Kind::Throttled
             && matches!(self.jobs[&id].task, Task::Listing(_))
@@ -164,8 +175,13 @@ impl Registry {
             Task::Facts(task) => format!("cannot read tag {} of", task.key.tag).into(),
             Task::Token(_) => "cannot get a token for".into(),
         };
+        let mut detail = String::from(self.without_echo(id, &refusal.detail));
+        if let Some(wait) = refusal.retry_after {
+            let secs = wait.as_millis().div_ceil(1000);
+            detail += &format!("; it asks to be left alone for {secs} s");
+        }
         let refusal = Refusal {
-            detail: self.without_echo(id, &refusal.detail).into(),
+            detail: detail.into(),
             ..refusal.clone()
         };
         self.describe_in(job.repository, &what, &refusal)

@@ -27,6 +27,8 @@ pub(super) enum Authorization {
     Shut(Time),
     /// The lookup waits for a credential or a token.
     Waiting,
+    /// No token can be asked for where the registry says.
+    Refused(Refusal),
 }
 
 impl Registry {
@@ -165,11 +167,32 @@ impl Registry {
         self.repository_mut(id).challenge = own;
     }
 
+    /// Forgets a challenge that cannot be answered: the next lookup asks what is to be shown.
+    pub(super) fn unlearn_challenge(&mut self, id: JobId, challenge: &Challenge) {
+        let repository = self.jobs[&id].repository;
+        self.repository_mut(repository)
+            .challenge
+            .take_if(|known| **known == *challenge);
+        let endpoint = self.repositories[&repository].key.endpoint;
+        self.endpoints[endpoint]
+            .challenge
+            .take_if(|known| **known == *challenge);
+    }
+
     /// True when the last request of a lookup went to its endpoint, and not to where a redirect led.
     pub(super) fn is_at_own_origin(&self, id: JobId) -> bool {
         let repository = &self.repositories[&self.jobs[&id].repository];
         let api_url = &self.endpoints[repository.key.endpoint].api_url;
         has_origin(&self.asked_url(id), api_url)
+    }
+
+    /// True when the last request of a lookup went to where a redirect led, away from its registry or token
+    /// server.
+    pub(super) fn is_elsewhere(&self, id: JobId) -> bool {
+        match &self.jobs[&id].task {
+            Task::Token(task) => !has_origin(&self.asked_url(id), &task.realm),
+            Task::Listing(_) | Task::Facts(_) => !self.is_at_own_origin(id),
+        }
     }
 
     /// A credential was read, or could not be: those who waited go on, or fail.

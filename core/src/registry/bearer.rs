@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
+use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -21,11 +22,15 @@ use super::reply::Refusal;
 use super::repository::RepositoryId;
 use super::tokens::{IssuerKey, KeptToken, TokenEntry, TokenId, TokenKey};
 use super::{Registry, token, url};
+use crate::http::ShownUrl;
 use crate::secret::Secret;
 use crate::time::Time;
 
 /// How long a token that still holds is not renewed again after that failed.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
+
+/// How much of a realm is shown.
+const REALM_CHARS_MAX: usize = 200;
 
 impl Registry {
     /// What a lookup shows to a registry that wants a token: the kept one until it is to be renewed, and
@@ -39,6 +44,10 @@ impl Registry {
         let now = self.now.mono;
         let realm = challenge.param("realm").unwrap_or("");
         let service = challenge.param("service").unwrap_or("");
+        if let Err(refusal) = self.check_realm(id, realm) {
+            self.unlearn_challenge(id, challenge);
+            return Authorization::Refused(refusal);
+        }
         let fingerprint = login.map_or(0, |login| login.fingerprint());
         let job = &self.jobs[&id];
         let (repository, has_fresh_token) = (job.repository, job.has_fresh_token);
@@ -69,6 +78,32 @@ impl Registry {
         }
         self.wait_for_token(id, used);
         Authorization::Waiting
+    }
+
+    /// A realm must be a URL, and a registry that is asked over TLS may not have the password sent in clear.
+    fn check_realm(&self, id: JobId, realm: &str) -> Result<(), Refusal> {
+        let shown = || {
+            ShownUrl(realm)
+                .to_string()
+                .chars()
+                .take(REALM_CHARS_MAX)
+                .collect::<String>()
+        };
+        let refused = |detail: String| Err(Refusal::lasting(Kind::Malformed, detail));
+        let api_url = &self.endpoint_of(self.jobs[&id].repository).api_url;
+        let is_https = url::split(api_url).is_some_and(|parts| parts.is_https);
+        match url::split_strictly(realm) {
+            Ok(parts) if is_https && !parts.is_https => refused(format!(
+                "its tokens are to be had at {} without TLS, where no login is shown: \
+                 the registry must name a realm of https, like its own address",
+                shown()
+            )),
+            Ok(_) => Ok(()),
+            Err(error) => refused(format!(
+                "the realm \"{}\" of its token auth challenge {error}",
+                shown()
+            )),
+        }
     }
 
     /// Makes a repository a user of the token that it needs, instead of the one before.

@@ -241,8 +241,13 @@ fn read_field(entry: &mut RegistryEntry, key: &str, scalar: &ConfScalar) -> Fiel
             let limit = scalar
                 .to_integer()
                 .ok_or_else(|| mismatch("a whole number"))?;
-            // Below zero was always unlimited; above the range is as good as that.
-            entry.rate_max = EndpointSettings::rate_of(Some(u32::try_from(limit).unwrap_or(0)));
+            // Cut off it would be 0, which is the very opposite of what was meant (D-36).
+            if limit == 0 && !scalar.is_zero() {
+                return Err(mismatch("at least 1 request per second, or 0 for no limit"));
+            }
+            // Below zero was always unlimited.
+            let limit = u32::try_from(limit.max(0)).unwrap_or(u32::MAX);
+            entry.rate_max = EndpointSettings::rate_of(Some(limit));
         }
         "tagsortmode" => {
             entry.tag_sort = match scalar.as_text().to_ascii_lowercase().as_str() {
@@ -374,12 +379,64 @@ mod tests {
             ("limit: 7", Some(7)),
             ("limit: 0", None),
             ("limit: -1", None),
+            ("limit: 0.0", None),
+            ("limit: 0x0", None),
+            ("limit: 2.5", Some(2)),
+            ("limit: 4294967296", Some(u32::MAX)),
+            ("limit: 9e18", Some(u32::MAX)),
         ] {
             assert_eq!(
                 entry(lines).map(|entry| entry.rate_max),
                 Ok(rate),
                 "{lines}"
             );
+        }
+        for bad in [
+            "limit: 0.5",
+            "limit: 1e-3",
+            "limit: .9",
+            "limit: 0_0.1",
+            "limit: -0.5",
+            "limit: 1e30",
+        ] {
+            assert_eq!(
+                entry(bad),
+                Err(vec![ConfProblemKind::TypeMismatch]),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_api_url_that_cannot_be_meant_is_told_with_its_reason() {
+        for (lines, parts) in [
+            (
+                "name: A\n  api_url: https://a.io:99999",
+                &["registry A", "no number from 1 to 65535"][..],
+            ),
+            (
+                "name: A\n  api_url: https://a.io:http/v2",
+                &["no number from 1 to 65535"],
+            ),
+            (
+                "name: A\n  api_url: http://u:canary@a.io",
+                &["http://a.io", "credentials"],
+            ),
+            ("name: A\n  api_url: https://a.io?x=1", &["query"]),
+            (
+                "prefix: a.io",
+                &[
+                    "missing for entry 1",
+                    "API URL must be specified for registry in entry 1",
+                ],
+            ),
+        ] {
+            let error = parse(&format!("registries:\n- {lines}\n")).expect_err("a problem");
+            let text = error.to_string();
+            for part in parts {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            assert!(!text.contains("canary"), "{text}");
         }
     }
 

@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -131,6 +131,14 @@ pub(super) struct EndpointNames<'a> {
     pub(super) is_default: bool,
 }
 
+fn api_url_problem(api_url: &str) -> Option<String> {
+    match url::split_strictly(api_url) {
+        Ok(parts) if parts.query.is_empty() => None,
+        Ok(_) => Some("has a query, which no API URL has".into()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
 /// What of the endpoints is missing, and what stands twice (`registry.md` 2.5, D-38).
 pub(super) fn check_endpoints<'a>(
     endpoints: impl Iterator<Item = EndpointNames<'a>>,
@@ -147,16 +155,22 @@ pub(super) fn check_endpoints<'a>(
             is_default,
         } = endpoint;
         let place = place + 1;
+        // Who forgot the name is told the place.
+        let whose = if name.is_empty() {
+            format!("in entry {place}")
+        } else {
+            String::from(name)
+        };
         if name.is_empty() {
             let detail = format!("registry name is missing for entry {place}");
             add(ConfProblemKind::MissingName, detail);
         }
         if api_url.is_empty() {
-            let detail = format!("API URL must be specified for registry {name}");
+            let detail = format!("API URL must be specified for registry {whose}");
             add(ConfProblemKind::MissingApiUrl, detail);
-        } else if url::split(api_url).is_none_or(|parts| !parts.query.is_empty()) {
+        } else if let Some(reason) = api_url_problem(api_url) {
             let detail = format!(
-                "API URL \"{}\" of registry {name} is no http or https URL",
+                "API URL \"{}\" of registry {whose} {reason}",
                 ShownUrl(api_url)
             );
             add(ConfProblemKind::InvalidApiUrl, detail);
@@ -165,12 +179,12 @@ pub(super) fn check_endpoints<'a>(
         match by_prefix.insert(prefix.trim_end_matches('/'), name) {
             Some(first) if prefix.is_empty() => {
                 let detail = format!(
-                    "there must be only one registry without prefix: {name} has none, and there already is {first}"
+                    "there must be only one registry without prefix: {whose} has none, and there already is {first}"
                 );
                 add(ConfProblemKind::MultipleWithoutPrefix, detail);
             }
             Some(first) => {
-                let detail = format!("prefix {prefix} of {name} is that of {first} already");
+                let detail = format!("prefix {prefix} of {whose} is that of {first} already");
                 add(ConfProblemKind::DuplicatePrefix, detail);
             }
             None => {}

@@ -73,6 +73,12 @@ impl ConfScalar {
         }
     }
 
+    /// True when a number is nothing but zeros, and not a fraction that is cut off to zero.
+    pub(super) fn is_zero(&self) -> bool {
+        let mantissa = self.text.split(['e', 'E']).next().unwrap_or_default();
+        !mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'))
+    }
+
     /// An unquoted integer of YAML 1.1: decimal, `0x`, `0b`, leading `0` for octal, `_` between digits. The
     /// fraction of a decimal number is cut off.
     pub(super) fn to_integer(&self) -> Option<i64> {

@@ -74,6 +74,10 @@ impl Registry {
                     self.shut(id, until);
                     return None;
                 }
+                Authorization::Refused(refusal) => {
+                    self.fail(id, &refusal);
+                    return None;
+                }
             }
         } else {
             // Another server than the registry is never shown anything (D-11).

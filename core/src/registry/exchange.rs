@@ -44,6 +44,9 @@ pub(super) struct Operation {
     pub(super) attempt: Option<Attempt>,
     /// Whom its answer concerns; `None` is everybody, since the request showed nothing.
     pub(super) account: Option<AccountId>,
+    /// It went to where a redirect led, and not to the server whose slot it holds: its answer says nothing
+    /// about that one's limits.
+    pub(super) is_elsewhere: bool,
     pub(super) sent: Time,
     phase: OpPhase,
 }
@@ -202,11 +205,13 @@ impl Registry {
         let pool = Arc::clone(&state.pool);
         let overdue = now.after(timeout + DEADLINE_MARGIN);
         let (kind, told_as) = (self.request_kind(id), self.told_as(id));
+        let is_elsewhere = self.is_elsewhere(id);
         self.start_op(op, endpoint, Work::Exchange(Some(id)), account, overdue);
         if let Some(operation) = self.ops.get_mut(&op) {
             operation.kind = Some(kind.clone());
             operation.told_as = Some(Arc::clone(&told_as));
             operation.attempt = draft.attempt;
+            operation.is_elsewhere = is_elsewhere;
         }
         self.observe(RegistryOutcome::RequestSent {
             endpoint: told_as,
@@ -253,6 +258,7 @@ impl Registry {
             told_as: None,
             attempt: None,
             account,
+            is_elsewhere: false,
             sent: self.now.mono,
             phase: OpPhase::Running,
         };

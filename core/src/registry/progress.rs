@@ -285,10 +285,14 @@ impl Registry {
         let is_refresh = matches!(&job.task, Task::Token(task) if task.is_refresh);
         let n_hops = job.hop.as_ref().map_or(0, |hop| hop.n_hops) + 1;
         let base = self.asked_url(id);
+        // What is asked for by digest is verified, and another origin is shown no login: stores without TLS
+        // may serve it.
+        let is_verified = matches!(&job.task, Task::Facts(task)
+            if matches!(task.stage, Stage::Manifest(_) | Stage::Config(_)));
         let next = url::resolve(&base, place).filter(|next| {
             let is_downgrade = url::split(&base).is_some_and(|base| base.is_https)
                 && url::split(next).is_some_and(|next| !next.is_https);
-            !is_downgrade
+            is_verified || !is_downgrade
         });
         let detail = match next {
             Some(url) if n_hops <= HOPS_MAX && !is_refresh => {

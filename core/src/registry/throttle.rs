@@ -41,6 +41,10 @@ impl Registry {
     }
 
     fn note_response(&mut self, operation: &Operation, response: &HttpResponse) {
+        if operation.is_elsewhere {
+            // The store that a blob is redirected to has limits of its own, and concerns one lookup.
+            return;
+        }
         let now = self.now.mono;
         let hint = Hint::read(response, self.now.wall);
         let (id, account) = (operation.endpoint, operation.account);

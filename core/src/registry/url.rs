@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write as _;
+use core::fmt::{self, Write as _};
 
 /// An absolute `http` or `https` URL, taken apart but not changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,33 +18,96 @@ pub struct UrlParts<'a> {
     pub query: &'a str,
 }
 
-/// Takes an absolute URL apart; `None` unless it is `http` or `https`, has a host, holds no user
-/// part and consists of visible ASCII.
-pub fn split(url: &str) -> Option<UrlParts<'_>> {
-    if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return None;
+/// Why a text is no URL of a registry or token server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UrlError {
+    /// It is no absolute `http` or `https` URL, has no host, or holds more than visible ASCII.
+    NotHttp,
+    /// It holds a user, or user and password.
+    HasUser,
+    /// Its port is no number from 1 to 65535.
+    InvalidPort,
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotHttp => "is no http or https URL",
+            Self::HasUser => {
+                "holds a user, which does not belong there: user and password are given by credentials"
+            }
+            Self::InvalidPort => "has a port that is no number from 1 to 65535",
+        })
     }
-    let (scheme, rest) = url.split_once("://")?;
+}
+
+impl core::error::Error for UrlError {}
+
+/// Takes an absolute URL apart; `None` unless it is `http` or `https`, has a host, holds no user
+/// part and consists of visible ASCII, and its port, if any, is one.
+pub fn split(url: &str) -> Option<UrlParts<'_>> {
+    split_strictly(url).ok()
+}
+
+/// The same, with the reason why not.
+///
+/// # Errors
+/// [`UrlError`].
+pub fn split_strictly(url: &str) -> Result<UrlParts<'_>, UrlError> {
+    if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(UrlError::NotHttp);
+    }
+    let (scheme, rest) = url.split_once("://").ok_or(UrlError::NotHttp)?;
     let is_https = if scheme.eq_ignore_ascii_case("https") {
         true
     } else if scheme.eq_ignore_ascii_case("http") {
         false
     } else {
-        return None;
+        return Err(UrlError::NotHttp);
     };
     let rest = rest.split('#').next().unwrap_or(rest);
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
-    if authority.is_empty() || authority.contains(['@', '\\']) {
-        return None;
+    if authority.contains('@') {
+        return Err(UrlError::HasUser);
     }
+    if authority.is_empty() || authority.contains('\\') {
+        return Err(UrlError::NotHttp);
+    }
+    check_port(authority)?;
     let (path, query) = tail.split_at(tail.find('?').unwrap_or(tail.len()));
-    Some(UrlParts {
+    Ok(UrlParts {
         is_https,
         authority,
         path,
         query,
     })
+}
+
+/// Whatever stands behind the host must be a port: a client that takes another text for none would speak to
+/// another server than was meant.
+fn check_port(authority: &str) -> Result<(), UrlError> {
+    let (host, tail) = match authority.find(']') {
+        Some(end) if authority.starts_with('[') => authority.split_at(end + 1),
+        Some(_) => return Err(UrlError::NotHttp),
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    if host.is_empty() {
+        return Err(UrlError::NotHttp);
+    }
+    if tail.is_empty() {
+        return Ok(());
+    }
+    let port = tail.strip_prefix(':').unwrap_or_default();
+    let number = port
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| port.parse::<u16>().ok())
+        .flatten();
+    match number {
+        Some(1..) => Ok(()),
+        Some(0) | None => Err(UrlError::InvalidPort),
+    }
 }
 
 impl UrlParts<'_> {
@@ -205,6 +268,48 @@ mod tests {
         ] {
             assert_eq!(resolve(base, reference).as_deref(), expected, "{reference}");
         }
+    }
+
+    #[test]
+    fn what_is_no_port_is_not_taken_for_none() {
+        let check = |authority: &str, expected: Result<(), UrlError>| {
+            let url = format!("https://{authority}/v2/");
+            let parts = split_strictly(&url);
+            assert_eq!(
+                parts.map(|parts| parts.authority == authority),
+                expected.map(|()| true),
+                "{url}"
+            );
+        };
+        for good in [
+            "a.io",
+            "a.io:1",
+            "a.io:65535",
+            "[::1]",
+            "[::1]:5000",
+            "localhost:05000",
+        ] {
+            check(good, Ok(()));
+        }
+        for bad in [
+            "a.io:",
+            "a.io:0",
+            "a.io:65536",
+            "a.io:99999999999",
+            "a.io:https",
+            "a.io:+80",
+            "a.io:-1",
+            "a.io:80:80",
+            "[::1]:",
+            "[::1]:x",
+            "[::1]5000",
+        ] {
+            check(bad, Err(UrlError::InvalidPort));
+        }
+        for bad in ["", ":80", "::1", "]:80", "a]:80"] {
+            check(bad, Err(UrlError::NotHttp));
+        }
+        check("user:word@a.io", Err(UrlError::HasUser));
     }
 
     #[test]

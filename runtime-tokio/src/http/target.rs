@@ -46,10 +46,23 @@ impl Target {
         if host.is_empty() {
             return None;
         }
+        // A port that is none must not become the scheme's own: that is another server.
+        let has_port = uri.authority()?.as_str().rsplit('@').next()? != uri.host()?;
+        let port = match uri.port_u16() {
+            Some(port) if port > 0 => port,
+            None if !has_port => {
+                if is_tls {
+                    443
+                } else {
+                    80
+                }
+            }
+            Some(_) | None => return None,
+        };
         Some(Self {
             is_tls,
             host: host.to_ascii_lowercase(),
-            port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+            port,
         })
     }
 
@@ -112,6 +125,11 @@ mod tests {
             "ftp://r.example/",
             "http://",
             "http://a b/",
+            "https://r.example:99999/",
+            "https://r.example:0/",
+            "https://r.example:https/",
+            "https://r.example:/",
+            "https://[::1]:99999/",
         ] {
             assert!(Target::of_url(url).is_err(), "{url}");
         }

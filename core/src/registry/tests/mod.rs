@@ -16,4 +16,5 @@ mod reloads;
 mod revalidations;
 mod rotation;
 mod sickness;
+mod stores;
 mod tokens;

@@ -1,5 +1,6 @@
 //! Tokens: shared, renewed, asked for at servers with a rate of their own.
 
+use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -16,6 +17,66 @@ fn anonymous() -> RegistrySettings {
     let mut settings = settings(30);
     settings.endpoints[0].credentials = None;
     settings
+}
+
+#[test]
+fn a_realm_that_cannot_be_meant_is_refused_by_name_and_asked_for_anew() {
+    for (realm, parts) in [
+        (
+            "http://auth.io/token?x=1",
+            &["http://auth.io/token", "without TLS"][..],
+        ),
+        (
+            "https://auth.io:99999/token",
+            &["https://auth.io:99999/token", "no number from 1 to 65535"],
+        ),
+        (
+            "https://auth.io:https/token",
+            &["auth.io:https", "no number from 1 to 65535"],
+        ),
+        ("nowhere", &["\"nowhere\"", "no http or https URL"]),
+    ] {
+        let mut driver = Driver::new(settings(30));
+        let app = driver.repository("reg.io", "org/app");
+        let challenge = format!("Bearer realm=\"{realm}\",service=\"reg\"");
+        driver.want(app, 1);
+        driver.answer_read("user:canary");
+        driver.answer("list", with(401, &[("www-authenticate", &challenge)], ""));
+        assert!(driver.requests.is_empty(), "{realm}: {:?}", driver.requests);
+        assert_eq!(
+            driver.take_listings(),
+            vec![(vec![1], Err(Kind::Malformed))]
+        );
+        let failure = driver.registry.listing_failure(app).expect("it failed");
+        for part in parts {
+            assert!(failure.detail.contains(part), "{part}: {failure}");
+        }
+        // The registry may have been mended.
+        driver.pass(Duration::from_secs(3600));
+        driver.want(app, 2);
+        driver.answer("list", with(401, &[BEARER], ""));
+        driver.answer("service=reg", ok(r#"{"token":"t"}"#));
+        let sent = driver.answer("list", ok(TAGS));
+        assert_eq!(shown(&sent), Some("Bearer t"));
+    }
+}
+
+#[test]
+fn a_registry_without_tls_may_have_its_tokens_fetched_without_it() {
+    let mut settings = settings(30);
+    settings.endpoints[0].api_url = "http://reg.io".into();
+    let mut driver = Driver::new(settings);
+    let app = driver.repository("reg.io", "org/app");
+    let challenge = "Bearer realm=\"http://auth.io/token\",service=\"reg\"";
+    driver.want(app, 1);
+    driver.answer_read("user:canary");
+    driver.answer("list", with(401, &[("www-authenticate", challenge)], ""));
+    let sent = driver.answer("service=reg", ok(r#"{"token":"t"}"#));
+    assert!(
+        sent.url.starts_with("http://auth.io/token?"),
+        "{}",
+        sent.url
+    );
 }
 
 #[test]
