@@ -81,7 +81,7 @@ pub fn double(text: &str) -> String {
                     0x100..=0xffff => write!(out, "\\u{code:04X}"),
                     _ => write!(out, "\\U{code:08X}"),
                 };
-                written.expect("a text can be written into a text");
+                debug_assert!(written.is_ok(), "a text can be written into a text");
                 continue;
             }
         };

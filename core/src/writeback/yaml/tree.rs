@@ -118,6 +118,11 @@ impl<'t> Tree<'t> {
         self.documents.first().map(|document| document.root)
     }
 
+    /// The roots of all documents.
+    pub fn roots(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.documents.iter().map(|document| document.root)
+    }
+
     /// How many documents there are.
     pub fn n_documents(&self) -> usize {
         self.documents.len()
