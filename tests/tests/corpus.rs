@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use image_updater_core::writeback::edit::FileEdit;
 use image_updater_core::writeback::yaml::resolve::Reader;
 use image_updater_core::writeback::yaml::{
-    Draft, EditReason, EditRefusal, NodeId, NodeKind, Tree, ValuePath,
+    Draft, EditReason, EditRefusal, NodeId, Tree, ValuePath,
 };
+use image_updater_tests::edits;
 use image_updater_tests::oracle::Oracle;
 use serde_json::{Value, json};
 
@@ -21,14 +22,16 @@ const BYTES_PER_EDIT: usize = 4_096;
 /// Refused edits, in hundredths of all.
 const REFUSED_PERCENT_MAX: usize = 1;
 
-/// A text before and after, and what Go shall read in the latter where that is the question.
+/// What became of a text, and what Go shall read in it.
 struct Edited {
     what: String,
     new: String,
-    /// Made of what Go reads in the old text.
-    expect: Box<dyn Fn(&Value) -> Option<Value>>,
+    expect: Expect,
     n_edits: usize,
 }
+
+/// From what Go reads in the old text to what it shall read in the new one.
+type Expect = Box<dyn Fn(&Value) -> Option<Value>>;
 
 #[derive(Default)]
 struct Report {
@@ -109,10 +112,7 @@ fn scalars(name: &str, text: &str, report: &mut Report) -> Vec<Edited> {
             return Vec::new();
         }
     };
-    let mut nodes = Vec::new();
-    for root in tree.roots() {
-        collect(&tree, root, &mut nodes);
-    }
+    let nodes = edits::scalars(&tree);
     let group = 1 + text.len() / BYTES_PER_EDIT;
     // Neighbours are not edited together.
     let n_groups = nodes.len().div_ceil(group);
@@ -158,15 +158,7 @@ fn put_all(
         what,
         new,
         n_edits: wanted.len(),
-        expect: Box::new(move |read| {
-            let tree = Tree::parse(&old).ok()?;
-            let mut read = read.clone();
-            let documents = read.as_array_mut()?;
-            for (root, document) in tree.roots().zip(documents) {
-                replace(&tree, root, &wanted, document)?;
-            }
-            Some(read)
-        }),
+        expect: Box::new(move |read| edits::with_scalars(read, &Tree::parse(&old).ok()?, &wanted)),
     });
     Some(())
 }
@@ -190,23 +182,6 @@ fn put(
         }
     }
     Ok(draft.finish()?.unwrap_or_else(|| text.to_owned()))
-}
-
-fn collect(tree: &Tree<'_>, node: NodeId, nodes: &mut Vec<NodeId>) {
-    match tree.kind(node) {
-        NodeKind::Scalar => nodes.push(node),
-        NodeKind::Sequence => {
-            for item in tree.items(node) {
-                collect(tree, *item, nodes);
-            }
-        }
-        NodeKind::Mapping => {
-            for (_, value) in tree.pairs(node) {
-                collect(tree, *value, nodes);
-            }
-        }
-        NodeKind::Alias => {}
-    }
 }
 
 /// Nothing outside of the scalars changed: what stands between them is there, in order, and what is in their places
@@ -255,41 +230,6 @@ fn check_bytes(
         Ok(())
     } else {
         Err("bytes at the end changed".to_owned())
-    }
-}
-
-/// What Go shall read once these scalars are edited; `None` when Go reads the old text otherwise than we do.
-fn replace(
-    tree: &Tree<'_>,
-    node: NodeId,
-    wanted: &BTreeMap<NodeId, &'static str>,
-    read: &mut Value,
-) -> Option<()> {
-    let node = tree.followed(node);
-    match tree.kind(node) {
-        NodeKind::Scalar => {
-            if let Some(text) = wanted.get(&node) {
-                *read = json!({"tag": "!!str", "value": text});
-            }
-            Some(())
-        }
-        NodeKind::Sequence => {
-            let items = read.as_array_mut()?;
-            let ours = tree.items(node);
-            (ours.len() == items.len()).then_some(())?;
-            ours.iter()
-                .zip(items)
-                .try_for_each(|(ours, read)| replace(tree, *ours, wanted, read))
-        }
-        NodeKind::Mapping => {
-            let pairs = read["pairs"].as_array_mut()?;
-            let ours = tree.pairs(node);
-            (ours.len() == pairs.len()).then_some(())?;
-            ours.iter()
-                .zip(pairs)
-                .try_for_each(|((_, ours), read)| replace(tree, *ours, wanted, &mut read[1]))
-        }
-        NodeKind::Alias => None,
     }
 }
 

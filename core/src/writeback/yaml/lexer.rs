@@ -94,6 +94,15 @@ pub(super) fn break_end(text: &str, at: usize) -> usize {
     }
 }
 
+/// True when nothing but blanks follows up to a later line that has a tab among them. Some readers take it for a part
+/// of the plain scalar before it, and for an error behind any other.
+pub(super) fn is_before_tab_line(text: &str, at: usize) -> bool {
+    let bytes = text.as_bytes()[at.min(text.len())..].iter();
+    let blanks = bytes.take_while(|byte| byte.is_ascii_whitespace());
+    let mut lines = blanks.skip_while(|byte| !matches!(byte, b'\r' | b'\n'));
+    lines.any(|byte| *byte == b'\t')
+}
+
 /// The start of the line.
 pub(super) fn line_start(text: &str, at: usize) -> usize {
     let before = &text.as_bytes()[..at.min(text.len())];

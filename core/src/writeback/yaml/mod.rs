@@ -26,3 +26,6 @@ pub const TEXT_BYTES_MAX: usize = 4 << 20;
 pub const DEPTH_MAX: usize = 100;
 /// Most nodes of one text.
 pub const NODES_MAX: usize = 400_000;
+
+#[cfg(test)]
+mod tests;

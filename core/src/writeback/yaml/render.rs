@@ -142,6 +142,9 @@ impl<'a> Renderer<'a, '_> {
         else {
             return Err(self.refuse(id, EditReason::Tagged));
         };
+        if lexer::is_before_tab_line(self.tree.text, node.content.end) {
+            return Err(self.refuse(id, EditReason::Form));
+        }
         let place = Place {
             reader: self.draft.reader,
             is_flow: self.tree.is_in_flow(id),
@@ -161,10 +164,10 @@ impl<'a> Renderer<'a, '_> {
             }
         };
         let text = match style {
-            Style::Nothing { is_bare_key: true } if self.tree.is_in_flow(id) => {
+            Style::Nothing { is_bare_key: true } if self.can_take_colon(id) => {
                 [": ", &text].concat()
             }
-            // A key that is written `? key` alone.
+            // A key that is written `? key` alone, or no simple one.
             Style::Nothing { is_bare_key: true } => {
                 return Err(self.refuse(id, EditReason::Form));
             }
@@ -178,6 +181,22 @@ impl<'a> Renderer<'a, '_> {
         };
         self.splice(start..node.content.end, FIRST, text);
         Ok(())
+    }
+
+    /// True when a colon behind the key of this value, which has none yet, makes it the key of a value in brackets.
+    fn can_take_colon(&self, id: NodeId) -> bool {
+        let parent = self.tree.nodes[id].parent;
+        let mut pairs = parent
+            .map_or(&[][..], |parent| self.tree.pairs(parent))
+            .iter();
+        let key = pairs
+            .find(|(_, value)| *value == id)
+            .map(|(key, _)| &self.tree.nodes[*key]);
+        key.is_some_and(|key| {
+            let written = &self.tree.text[key.start..key.content.end];
+            let is_simple = matches!(key.kind, Kind::Scalar { .. });
+            is_simple && !written.contains(['\r', '\n']) && self.tree.is_in_flow(id)
+        })
     }
 
     /// The text in the lines of the block scalar that stands there; `None` when they cannot hold it.
@@ -236,6 +255,9 @@ impl<'a> Renderer<'a, '_> {
                     ..
                 }
             );
+            if is_bare && !self.can_take_colon(id) {
+                return Err(self.refuse(id, EditReason::Form));
+            }
             let mut out = String::from(if is_bare { ":" } else { "" });
             if node.content.is_empty() {
                 out.push(' ');

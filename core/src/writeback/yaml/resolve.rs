@@ -48,16 +48,13 @@ fn is_old_letter(text: &str) -> bool {
 /// Longest number that is looked at closely.
 const DIGITS_MAX: usize = 400;
 
-/// Integers and floats. What stands between digits as `_` counts as nothing.
+/// Integers and floats. A `_` counts as nothing.
 fn is_number(text: &str) -> bool {
     let is_candidate = text.starts_with(['+', '-', '.']) || starts_with_digit(text);
-    // Longer than this it is no number to any reader.
     if !is_candidate || text.len() > DIGITS_MAX {
         return is_candidate && is_decimal_float(text);
     }
     let plain: alloc::string::String = text.chars().filter(|char| *char != '_').collect();
-    // A number that begins with its point is read as it stands, with `_` only between two digits: a sloppier
-    // reading here quotes one text too many.
     is_integer(&plain) || is_decimal_float(&plain)
 }
 
@@ -71,6 +68,11 @@ fn is_integer(text: &str) -> bool {
         [b'0', b'o' | b'O', ..] => (8, &digits[2..]),
         [b'0', _, ..] => (8, &digits[1..]),
         _ => (10, digits),
+    };
+    // Some readers take a sign behind the prefix too.
+    let digits = match (radix, digits.strip_prefix(['+', '-'])) {
+        (2 | 8, Some(digits)) => digits,
+        _ => digits,
     };
     let is_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let value = u64::from_str_radix(digits, radix);

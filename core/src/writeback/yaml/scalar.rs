@@ -147,6 +147,7 @@ struct Shape {
     has_space_break: bool,
     /// A line break before a space.
     has_break_space: bool,
+    has_leading_tab: bool,
     has_tab: bool,
     has_edge_space: bool,
     has_trailing_space: bool,
@@ -163,6 +164,7 @@ impl Shape {
             is_block_indicator: is_marker,
             has_edge_space: text.starts_with(is_blank) || text.ends_with(is_blank),
             has_trailing_space: text.ends_with(' '),
+            has_leading_tab: text.starts_with('\t'),
             ..Self::default()
         };
         let mut before: Option<char> = None;
@@ -212,7 +214,9 @@ impl Shape {
     }
 
     fn can_be_block(self) -> bool {
-        !self.has_trailing_space && !self.has_space_break && !self.has_special
+        // A tab at the start is taken for indentation by some readers.
+        let is_broken = self.has_trailing_space || self.has_space_break || self.has_leading_tab;
+        !is_broken && !self.has_special
     }
 }
 
