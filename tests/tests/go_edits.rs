@@ -146,7 +146,7 @@ fn seeds() -> Vec<String> {
     let groups = vectors["groups"].as_array().expect("they have groups");
     for case in groups
         .iter()
-        .flat_map(|group| group["cases"].as_array())
+        .filter_map(|group| group["cases"].as_array())
         .flatten()
     {
         for member in ["text", "existing"] {

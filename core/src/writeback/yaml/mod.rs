@@ -5,8 +5,10 @@
 //! edited text is read again and compared node by node. What cannot be proven is refused.
 //! Text, depth and number of nodes are bounded, and so is the work.
 
+mod builder;
 mod draft;
 mod lexer;
+mod manner;
 mod path;
 mod proof;
 mod refusal;
