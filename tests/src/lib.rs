@@ -2,6 +2,7 @@
 
 pub mod code;
 pub mod echo;
+pub mod edits;
 pub mod fuzz;
 pub mod git;
 pub mod load;

@@ -104,6 +104,26 @@ impl fmt::Display for Remark {
 }
 
 impl HelmOptions {
+    /// The options of a list entry. One without alias goes by its path, in the object as in values files
+    /// (`writeback.md` 9.3, WB-40, D-16).
+    fn of(annotations: &Annotations, image: &Image) -> Self {
+        let alias = if image.alias.is_empty() {
+            image.name.replace('/', "_")
+        } else {
+            image.annotation_alias().into_owned()
+        };
+        let resolver = Resolver {
+            annotations,
+            alias: &alias,
+            remarks: Vec::new(),
+        };
+        Self {
+            image_name: resolver.own_text(HELM_IMAGE_NAME),
+            image_tag: resolver.own_text(HELM_IMAGE_TAG),
+            image_spec: resolver.own_text(HELM_IMAGE_SPEC),
+        }
+    }
+
     /// The parameters that are written: the spec alone, or name and tag with their defaults.
     pub fn names(&self) -> HelmNames<'_> {
         match &self.image_spec {
@@ -136,11 +156,7 @@ impl ImageOptions {
             pull_secret: resolver.pull_secret(),
             force_update: resolver.force_update(),
             platforms: resolver.platforms(runtime),
-            helm: HelmOptions {
-                image_name: resolver.own_text(HELM_IMAGE_NAME),
-                image_tag: resolver.own_text(HELM_IMAGE_TAG),
-                image_spec: resolver.own_text(HELM_IMAGE_SPEC),
-            },
+            helm: HelmOptions::of(annotations, image),
             kustomize_image_name: resolver.own_text(KUSTOMIZE_IMAGE_NAME),
             remarks: resolver.remarks,
         }

@@ -29,7 +29,7 @@ pub mod sideband;
 mod tree;
 
 pub use channel::{ChannelEnd, ChannelId, Open, Remote, Service};
-pub use job::{Edits, Finished, Found, Job, Limits, Outcome, Target, Tip, Worktree};
+pub use job::{Edits, Finished, Found, Job, Limits, Outcome, PathRefusal, Target, Tip, Worktree};
 pub use known::Known;
 pub use object::{Identity, ObjectId};
 pub use refusal::{Refusal, RefusalKind, Remedy};

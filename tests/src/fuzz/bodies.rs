@@ -10,7 +10,7 @@ use image_updater_core::registry::{FactsKind, PlatformKeySet, challenge, conf, l
 use image_updater_core::secret::Secret;
 use image_updater_core::time::Now;
 
-use super::{Body, git, template};
+use super::{Body, git, template, yaml};
 
 /// All of them.
 pub const BODIES: &[Body] = &[
@@ -43,6 +43,10 @@ pub const BODIES: &[Body] = &[
         read: image_reference,
     },
     Body {
+        name: "kustomization",
+        read: yaml::kustomization,
+    },
+    Body {
         name: "link",
         read: link,
     },
@@ -69,6 +73,10 @@ pub const BODIES: &[Body] = &[
     Body {
         name: "token_response",
         read: token_response,
+    },
+    Body {
+        name: "yaml",
+        read: yaml::yaml,
     },
 ];
 

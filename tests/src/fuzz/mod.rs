@@ -6,6 +6,7 @@ mod bodies;
 mod git;
 mod mutator;
 mod template;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 

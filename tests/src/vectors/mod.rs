@@ -7,6 +7,7 @@
 
 mod app;
 mod cli;
+mod files;
 mod harness;
 mod health;
 mod image;
@@ -26,7 +27,7 @@ pub type Runner = fn(&Case<'_>) -> Verdict;
 ///
 /// Two files may hold groups of one name with different shapes (`duration_parse`), hence the file.
 pub fn runner(file: &str, group: &str) -> Option<Runner> {
-    let rooms: [fn(&str, &str) -> Option<Runner>; 10] = [
+    let rooms: [fn(&str, &str) -> Option<Runner>; 11] = [
         app::runner,
         image::runner,
         update::runner,
@@ -36,6 +37,7 @@ pub fn runner(file: &str, group: &str) -> Option<Runner> {
         ping::runner,
         cli::runner,
         writeback::runner,
+        files::runner,
         health::runner,
     ];
     rooms.iter().find_map(|room| room(file, group))

@@ -323,7 +323,7 @@ fn template_command(case: &Case<'_>) -> Verdict {
 }
 
 /// Passes when an error is expected: its text is ours.
-fn of_error(case: &Case<'_>, error: &impl ToString) -> Verdict {
+pub(super) fn of_error(case: &Case<'_>, error: &impl ToString) -> Verdict {
     let is_expected = case.expect.get("error").is_some();
     Verdict::from_bool(is_expected, &json!({"error": error.to_string()}))
 }
@@ -347,7 +347,7 @@ fn changes(input: &Value) -> Vec<Change> {
 }
 
 /// Reads an application of the cases through the production parser.
-fn application(flat: &Value) -> Application {
+pub(super) fn application(flat: &Value) -> Application {
     let annotations: BTreeMap<&str, &Value> = flat["annotations"]
         .as_object()
         .into_iter()
@@ -363,6 +363,6 @@ fn application(flat: &Value) -> Application {
     .expect("an object is always read")
 }
 
-fn text(value: &Value) -> &str {
+pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
