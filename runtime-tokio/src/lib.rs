@@ -6,6 +6,7 @@ pub mod credential;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod driver;
+pub mod git;
 pub mod http;
 pub mod kube;
 pub mod registries;

@@ -33,9 +33,11 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// A certificate for `127.0.0.1` and `localhost`.
+    /// A certificate for `127.0.0.1`, `localhost`, and `git.test`, which only a proxy finds.
     pub fn issue(&self) -> Issued {
-        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let names = ["127.0.0.1", "localhost", "git.test"]
+            .map(str::to_owned)
+            .to_vec();
         let key = KeyPair::generate().expect(MADE);
         let params = CertificateParams::new(names).expect(MADE);
         let certificate = params.signed_by(&key, &self.issuer).expect(MADE);

@@ -19,6 +19,7 @@ mod api_server;
 mod authority;
 mod docker_registry;
 mod exchange;
+mod git_http;
 mod proxy;
 mod token_service;
 
@@ -26,6 +27,7 @@ pub use api_server::{ApiServer, Identity};
 pub use authority::{Authority, Issued};
 pub use docker_registry::{DockerRegistry, Setup};
 pub use exchange::Reply;
+pub use git_http::{Admission, GitHttp};
 pub use proxy::Proxy;
 pub use token_service::{Desk, TokenService};
 
@@ -40,6 +42,8 @@ pub enum Server {
     Proxy,
     /// The program `git`.
     Git,
+    /// `git http-backend` behind nginx.
+    GitHttp,
     /// The program `go`, which builds what is in `tests/oracle`.
     Go,
 }
@@ -61,6 +65,10 @@ impl Server {
                 "apt-get install nginx-light",
             ),
             Self::Git => (&["git"][..], "apt-get install git"),
+            Self::GitHttp => (
+                &["bash", "setsid", "git", "nginx", "fcgiwrap", "htpasswd"][..],
+                "apt-get install git nginx-light fcgiwrap apache2-utils",
+            ),
             Self::Go => (&["go"][..], "Go 1.26 from https://go.dev/dl"),
         };
         let missing: Vec<&str> = programs
