@@ -7,6 +7,7 @@ pub mod credential;
 pub mod demo;
 pub mod driver;
 pub mod git;
+mod group;
 pub mod http;
 pub mod kube;
 pub mod registries;

@@ -16,6 +16,7 @@ use super::https::HttpOpener;
 use super::pump::Pump;
 use super::settings::GitSettings;
 use super::signer::Signer;
+use super::ssh::SshOpener;
 use super::token::Tokens;
 use super::work::{Editor, work};
 use crate::spawn::spawn_blocking;
@@ -85,7 +86,10 @@ impl GitClient {
                 &self.tokens,
             )
             .map(|opener| Box::new(opener) as _),
-            Way::Ssh(_) => Err(super::login::refused("SSH".to_owned())),
+            Way::Ssh(address) => {
+                SshOpener::new(address.clone(), credential, &self.settings, &self.roots)
+                    .map(|opener| Box::new(opener) as _)
+            }
         };
         opener.unwrap_or_else(|end| Box::new(Shut(end)))
     }

@@ -178,7 +178,7 @@ fn ssh(user: &str, host: &str, port: u16, path: String) -> Result<Way, &'static 
 }
 
 /// What is no text is left as it is.
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     String::from_utf8(percent_decoded(text)).unwrap_or_else(|_| text.to_owned())
 }
 

@@ -10,7 +10,7 @@ use image_updater_core::repo::credential::GitCredential;
 use image_updater_core::secret::Secret;
 use rustls::RootCertStore;
 
-use super::channel::{Brought, Channel, Opener};
+use super::channel::{Brought, Channel, HOOKS_TIME_MAX, Opener};
 use super::echo;
 use super::login::{Login, refused};
 use super::settings::GitSettings;
@@ -18,6 +18,10 @@ use super::token::Tokens;
 use crate::http::{
     Answer, ClientIdentity, HttpSettings, NoAnswer, PrivateClient, PrivateRequest, Proxies,
 };
+
+/// What is read of an answer that nobody wants any more.
+const REST_BYTES_MAX: usize = 64 << 10;
+const REST_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Opens exchanges with one server.
 pub(super) struct HttpOpener {
@@ -120,6 +124,7 @@ impl Opener for HttpOpener {
         }
         Ok(Box::new(HttpChannel {
             answer,
+            service,
             is_head_told: false,
         }))
     }
@@ -147,6 +152,7 @@ pub(super) fn ended(no_answer: NoAnswer) -> ChannelEnd {
 #[derive(Debug)]
 struct HttpChannel {
     answer: Answer,
+    service: Service,
     is_head_told: bool,
 }
 
@@ -171,6 +177,10 @@ impl Channel for HttpChannel {
     }
 
     async fn close(self: Box<Self>) {
-        self.answer.finish().await;
+        let (bytes_max, limit) = match self.service {
+            Service::UploadPack => (REST_BYTES_MAX, REST_TIME_MAX),
+            Service::ReceivePack => (usize::MAX, HOOKS_TIME_MAX),
+        };
+        self.answer.finish(bytes_max, limit).await;
     }
 }

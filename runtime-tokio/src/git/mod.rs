@@ -9,7 +9,7 @@
 //! ```text
 //!  client ─► work (thread: session, edits)
 //!    └ pump ─┬─ https ─► login ─► token
-//!            ├─ ssh ─► known_hosts, proxy
+//!            ├─ ssh ─► known_hosts, key, socks
 //!            └─ signer ─► gpg
 //! ```
 
@@ -18,10 +18,14 @@ mod client;
 mod destination;
 mod echo;
 mod https;
+mod key;
+mod known_hosts;
 mod login;
 mod pump;
 mod settings;
 mod signer;
+mod socks;
+mod ssh;
 mod token;
 mod work;
 

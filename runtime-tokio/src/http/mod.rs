@@ -35,6 +35,7 @@ mod tunnel;
 mod way;
 
 pub use client::HttpClient;
+pub(crate) use connection::BoxStream;
 pub use footprint::{Footprint, PoolFootprint, Sockets};
 pub(crate) use private::{Answer, NoAnswer, PrivateClient, PrivateRequest};
 pub use proxy::Proxies;

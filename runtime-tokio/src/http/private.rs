@@ -16,10 +16,12 @@ use image_updater_core::http::{HeaderValue, Method, PoolKey, TransportFailure};
 use rustls::RootCertStore;
 use tokio::time::timeout;
 
+use super::connection::BoxStream;
+use super::dial::Dialer;
 use super::failure::{Overdue, classify};
 use super::lease::Lease;
-use super::line::Line;
-use super::message::{Outgoing, header_texts, refuse_encoding};
+use super::line::{Line, Taken};
+use super::message::{Outgoing, header_texts, malformed, refuse_encoding};
 use super::redact::redact_url;
 use super::settings::HttpSettings;
 use super::target::Target;
@@ -29,9 +31,6 @@ use super::way::{Stage, Way};
 
 /// Connections at a time: one carries the response that is being read, another may still be ending.
 const SOCKETS_MAX: usize = 2;
-/// What is read of a response that nobody wants any more, so that its connection can go on.
-const REST_BYTES_MAX: usize = 64 << 10;
-const REST_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// The connections.
 #[derive(Debug)]
@@ -95,6 +94,30 @@ impl PrivateClient {
             trust,
             lines: BTreeMap::new(),
         }
+    }
+
+    /// Makes a stream to a host for another protocol than HTTP, through a tunnel where the settings name a
+    /// proxy.
+    pub(crate) async fn dial(&self, host: &str, port: u16) -> Result<BoxStream, TransportFailure> {
+        let target = Target {
+            is_tls: false,
+            host: host.to_owned(),
+            port,
+        };
+        let line = Arc::new(Line::new(false, 1, 0));
+        let Taken::Dial(dialing, socket) = line.take().await else {
+            return Err(malformed("a new line keeps no connections".to_owned()));
+        };
+        let dialer = Dialer {
+            settings: &self.settings,
+            trust: &self.trust,
+            line: &line,
+            target: &target,
+            proxy: self.settings.proxies.on_the_way_to(&target),
+        };
+        let stream = dialer.dial_plain(socket).await;
+        drop(dialing);
+        stream.map_err(|error| classify(&error))
     }
 
     /// Sends a request and waits until its response begins, no longer than `limit`.
@@ -187,11 +210,11 @@ impl Answer {
         Ok(Some(body))
     }
 
-    /// Ends with the response. Its connection goes on if not much is left of it.
-    pub(crate) async fn finish(mut self) {
+    /// Ends with the response, of which it reads what is left within these bounds: then its connection goes on.
+    pub(crate) async fn finish(mut self, bytes_max: usize, limit: Duration) {
         let rest = async {
             let mut n_bytes = 0;
-            while n_bytes <= REST_BYTES_MAX {
+            while n_bytes <= bytes_max {
                 match self.next_piece().await {
                     Ok(Some(piece)) => n_bytes += piece.len(),
                     Ok(None) => return true,
@@ -200,7 +223,7 @@ impl Answer {
             }
             false
         };
-        if matches!(timeout(REST_TIME_MAX, rest).await, Ok(true)) {
+        if matches!(timeout(limit, rest).await, Ok(true)) {
             self.lease.give_back().await;
         }
     }

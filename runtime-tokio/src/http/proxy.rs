@@ -75,6 +75,11 @@ impl Proxies {
         })
     }
 
+    /// True when `exceptions`, as `NO_PROXY` has them, names a host.
+    pub(crate) fn is_excepted(exceptions: &str, host: &str, port: u16) -> bool {
+        NoProxy::parse(exceptions).covers(host, port)
+    }
+
     /// Through whom `target` is reached, if not directly.
     pub(super) fn on_the_way_to(&self, target: &Target) -> Option<&Proxy> {
         let proxy = if target.is_tls {

@@ -1,6 +1,8 @@
 //! A private certificate authority: what stands behind registries inside companies.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+};
 
 const MADE: &str = "certificates can be made of fixed parameters";
 
@@ -39,7 +41,11 @@ impl Authority {
             .map(str::to_owned)
             .to_vec();
         let key = KeyPair::generate().expect(MADE);
-        let params = CertificateParams::new(names).expect(MADE);
+        let mut params = CertificateParams::new(names).expect(MADE);
+        // The issuer's own name would mean to OpenSSL that the certificate signs itself.
+        let mut name = DistinguishedName::new();
+        name.push(DnType::CommonName, "issued");
+        params.distinguished_name = name;
         let certificate = params.signed_by(&key, &self.issuer).expect(MADE);
         Issued {
             certificate: certificate.pem(),

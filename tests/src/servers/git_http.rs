@@ -44,7 +44,8 @@ impl GitHttp {
         let admission = match admission {
             Admission::User(name, password) => {
                 let program = Script::program("htpasswd".as_ref(), Some(password));
-                let users = program.run(&["-n", "-i", name]).expect("htpasswd runs");
+                let users = program.run(&["-n", "-i", name]);
+                let users = users.unwrap_or_else(|error| panic!("{error}"));
                 let users = folder.write("users", &users);
                 format!("auth_basic git; auth_basic_user_file {users};")
             }
@@ -53,14 +54,16 @@ impl GitHttp {
             }
             Admission::Certificate(clients) => {
                 let clients = folder.write("clients.pem", &clients.pem());
-                more += &format!("ssl_client_certificate {clients}; ssl_verify_client on;");
+                more.push_str("ssl_verify_client on; ssl_client_certificate ");
+                more.push_str(&clients);
+                more.push(';');
                 String::new()
             }
         };
         folder.write("admission.conf", &admission);
         folder.write("more.conf", &more);
-        let path = repository.path().to_str().expect("a path in UTF-8");
-        let printed = Script::new("servers/git_http.sh").run(&["start", folder.text(), path]);
+        let path = repository.path().display().to_string();
+        let printed = Script::new("servers/git_http.sh").run(&["start", folder.text(), &path]);
         let url = printed.unwrap_or_else(|error| panic!("{error}"));
         Some(Self {
             url: url.trim_end().to_owned(),

@@ -2,4 +2,6 @@
 
 mod https;
 mod logins;
+mod signing;
+mod ssh;
 mod stand;

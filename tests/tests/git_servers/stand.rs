@@ -61,6 +61,20 @@ impl Stand {
         }
     }
 
+    /// These lines are `ssh_known_hosts`.
+    pub(crate) fn know_hosts(&self, text: &str) {
+        std::fs::write(self.known_hosts(), text).expect("the folder can be written to");
+    }
+
+    /// There is no `ssh_known_hosts`.
+    pub(crate) fn forget_hosts(&self) {
+        std::fs::remove_file(self.known_hosts()).expect("it was there");
+    }
+
+    fn known_hosts(&self) -> std::path::PathBuf {
+        self.folder.path().join("ssh_known_hosts")
+    }
+
     /// Publishes `tag: 1.1` in one file.
     pub(crate) fn publish(&self, url: &str, credential: &GitCredential) -> Finished {
         let job = edit_job(&[PATH], Target::default());
