@@ -37,7 +37,7 @@ master_process off;
 pid $1/pid;
 events { worker_connections 512; }
 http {
-  log_format seen '\$connection \$status \$request_method \$uri \$http_authorization';
+  log_format seen '\$connection \$status \$body_bytes_sent \$request_method \$uri \$http_authorization';
   access_log $1/access.log seen;
   client_body_temp_path $1/body;
   proxy_temp_path $1/proxied;

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use image_updater_core::git::{ChannelEnd, Finished, Open, Service, Session};
+use image_updater_core::git::{
+    ChannelEnd, Finished, Known, Open, Outcome, Refusal, RefusalKind, Service, Session,
+};
 use image_updater_core::repo::credential::GitCredential;
 use rustls::RootCertStore;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 
 use super::channel::{Channel, Opener};
 use super::destination::{Destination, Way};
@@ -18,7 +21,7 @@ use super::settings::GitSettings;
 use super::signer::Signer;
 use super::ssh::SshOpener;
 use super::token::Tokens;
-use super::work::{Editor, work};
+use super::work::{Editor, GIVEN_UP, work};
 use crate::spawn::spawn_blocking;
 
 /// Pieces that are under way to a session.
@@ -67,9 +70,14 @@ impl GitClient {
             live: None,
         };
         pump.run(wishes, tell).await;
-        let mut finished = match worker.await {
+        let mut finished = match worker.await.map_err(JoinError::try_into_panic) {
             Ok(finished) => finished,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The process ends: the thread was not begun, so that nothing was sent.
+            Err(Err(_cancelled)) => Finished {
+                outcome: Outcome::Refused(Refusal::new(RefusalKind::Transport, GIVEN_UP)),
+                known: Known::default(),
+            },
         };
         echo::remove(&mut finished, &opener.secrets());
         finished

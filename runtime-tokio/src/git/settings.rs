@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::args::{Environment, GitVariables};
 use crate::http::HttpSettings;
 
 /// Settings of all attempts.
@@ -20,6 +21,26 @@ pub struct GitSettings {
     pub known_hosts: PathBuf,
 }
 
+impl GitSettings {
+    /// What the variables of the process say; `http` brings its proxies and limits.
+    pub fn of(variables: &GitVariables, environment: &Environment, http: &HttpSettings) -> Self {
+        let mut settings = Self {
+            http: http.clone(),
+            exchange_timeout: variables.exchange_timeout,
+            request_timeout: variables.request_timeout,
+            token_lifetime: variables.github_token_lifetime,
+            ..Self::default()
+        };
+        if let Some(folder) = environment.text("ARGOCD_TLS_DATA_PATH") {
+            settings.http.ca_folder = PathBuf::from(folder);
+        }
+        if let Some(folder) = environment.text("ARGOCD_SSH_DATA_PATH") {
+            settings.known_hosts = PathBuf::from(folder).join("ssh_known_hosts");
+        }
+        settings
+    }
+}
+
 impl Default for GitSettings {
     fn default() -> Self {
         Self {
@@ -29,5 +50,30 @@ impl Default for GitSettings {
             token_lifetime: Duration::from_hours(1),
             known_hosts: PathBuf::from("/app/config/ssh/ssh_known_hosts"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_those_of_argo_cd_unless_variables_name_others() {
+        let check = |pairs: &[(&str, &str)], ca_folder: &str, known_hosts: &str| {
+            let environment: Environment = pairs.iter().copied().collect();
+            let variables = GitVariables::of(&environment, &mut Vec::new());
+            let settings = GitSettings::of(&variables, &environment, &HttpSettings::default());
+            assert_eq!(settings.http.ca_folder, PathBuf::from(ca_folder));
+            assert_eq!(settings.known_hosts, PathBuf::from(known_hosts));
+        };
+        check(&[], "/app/config/tls", "/app/config/ssh/ssh_known_hosts");
+        check(
+            &[
+                ("ARGOCD_SSH_DATA_PATH", "/s"),
+                ("ARGOCD_TLS_DATA_PATH", "/t"),
+            ],
+            "/t",
+            "/s/ssh_known_hosts",
+        );
     }
 }

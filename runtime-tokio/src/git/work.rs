@@ -47,7 +47,8 @@ pub(super) fn work(
     }
 }
 
-const GIVEN_UP: &str = "the attempt was given up";
+/// What is said of an attempt that nobody waits for any more.
+pub(super) const GIVEN_UP: &str = "the attempt was given up";
 
 fn handle(session: &mut Session, news: Told) {
     match news {

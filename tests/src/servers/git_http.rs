@@ -76,7 +76,8 @@ impl GitHttp {
         self.url.trim_end_matches("/repo")
     }
 
-    /// One line per request so far: the connection's number, status, method, path, `Authorization`.
+    /// One line per request so far: the connection's number, status, bytes of the body, method,
+    /// path, `Authorization`.
     pub fn requests(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.folder.0.join("access.log")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()

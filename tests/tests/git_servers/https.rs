@@ -1,6 +1,7 @@
 //! Over HTTPS: `git http-backend` behind nginx.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use image_updater_core::git::job::{Inspect, Relation};
 use image_updater_core::git::{Finished, Job, Outcome, RefusalKind, Target};
@@ -8,6 +9,7 @@ use image_updater_tests::git::Repository;
 use image_updater_tests::git::jobs::{edit_job, published, refused, write};
 use image_updater_tests::servers::{Admission, Authority, GitHttp, eventually};
 use image_updater_tokio::git::Signer;
+use image_updater_tokio::http::Proxies;
 
 use crate::stand::{FILES, PASSWORD, PATH, Stand, USER, assert_only_edit, assert_untouched, basic};
 
@@ -158,6 +160,43 @@ fn a_reply_that_is_lost_leaves_an_unknown_that_can_be_looked_up() {
         panic!("{:?}", finished.outcome);
     };
     assert_eq!(found, Some(commit));
+}
+
+#[test]
+fn a_server_that_does_not_answer_in_time_leaves_an_unknown() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let before = world.repository.tree("main");
+    let end = world.file("end");
+    let script =
+        format!("[ \"$1\" = committed ] || exit 0; until [ -e {end} ]; do sleep 0.05; done");
+    world.repository.hook("reference-transaction", &script);
+    let limit = Duration::from_secs(5);
+    world.stand = Stand::with(Some(&world.authority), Proxies::default(), limit);
+    let finished = world.publish();
+    std::fs::write(&end, "").expect("it is written");
+    let Outcome::Unknown { commit, detail, .. } = finished.outcome else {
+        panic!("{:?}", finished.outcome);
+    };
+    assert!(detail.contains("within 5s"), "{detail}");
+    assert_eq!(world.repository.tip("main"), commit.to_string());
+    assert_only_edit(&world.repository, &before);
+}
+
+#[test]
+fn what_is_large_and_not_edited_is_not_sent() {
+    let Some(world) = World::new() else { return };
+    let large = image_updater_tests::git::jobs::noise(8 << 20);
+    let files = [("100644", "large.bin", &*large)];
+    world.repository.commit("main", "large", &files);
+    let before = world.repository.tree("main");
+    published(&world.publish(), Relation::Same);
+    assert_only_edit(&world.repository, &before);
+    let requests = world.server.requests();
+    let sent = requests.iter().filter_map(|line| line.split(' ').nth(2));
+    let n_bytes: usize = sent.filter_map(|bytes| bytes.parse::<usize>().ok()).sum();
+    assert!((1..100_000).contains(&n_bytes), "{requests:#?}");
 }
 
 #[test]

@@ -127,6 +127,31 @@ fn a_github_app_asks_for_one_token_and_for_another_when_that_is_not_accepted() {
 }
 
 #[test]
+fn an_account_of_google_cloud_asks_for_a_token() {
+    let more = format!("location = /token {{ return 200 '{{\"access_token\":\"{TOKEN}\"}}'; }}");
+    let admission = Admission::User("me@example.com", TOKEN);
+    let Some(world) = World::new(admission, &more) else {
+        return;
+    };
+    let (pem, _) = rsa_key();
+    let key = |uri: &str| {
+        let key = serde_json::json!({
+            "client_email": "me@example.com", "private_key": pem, "token_uri": uri,
+        });
+        CredentialKind::GoogleCloud(Secret::new(key.to_string()))
+    };
+    let uri = format!("{}/token", world.server.origin());
+    published(&world.publish(key(&uri)), Relation::Same);
+    for key in [
+        key("http://127.0.0.1/token"),
+        CredentialKind::GoogleCloud(Secret::new("{}")),
+    ] {
+        assert_eq!(refused(&world.publish(key)), RefusalKind::Unauthenticated);
+    }
+    world.repository.check();
+}
+
+#[test]
 fn an_app_that_gets_no_token_is_told_as_such() {
     let (pem, _) = rsa_key();
     for (status, key, kind) in [
