@@ -2,13 +2,13 @@
 # `git http-backend` behind nginx (Debian packages nginx-light and fcgiwrap) on loopback, over TLS. The
 # folder holds cert.pem, key.pem, and admission.conf: who is let in, in nginx's words.
 #
-#   git_http.sh start FOLDER REPOSITORY   prints the address of the bare repository
+#   git_http.sh start FOLDER REPOSITORY http1|http2   prints the address of the bare repository
 #   git_http.sh stop FOLDER
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/process.sh"
 
 start() {
-  local folder=$1 repository=$2 attempt port
+  local folder=$1 repository=$2 protocol=$3 attempt port
   # What git runs finds no settings of whoever runs the tests.
   env -i PATH="$PATH" GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_COUNT=1 \
     GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' OWNER_PID="${OWNER_PID:-}" \
@@ -17,7 +17,7 @@ start() {
   wait_until 20 "$folder" fcgiwrap test -S "$folder/socket"
   for attempt in 1 2 3 4 5; do
     port=$(free_port)
-    configure "$folder" "$repository" "$port" >"$folder/nginx.conf"
+    configure "$folder" "$repository" "$port" "$protocol" >"$folder/nginx.conf"
     start_process "$folder" nginx nginx -p "$folder" -c "$folder/nginx.conf" -e "$folder/error.log"
     # Somebody else may have taken the port meanwhile.
     if wait_until 20 "$folder" nginx is_open "$port" 2>"$folder/wait.log"; then
@@ -31,6 +31,10 @@ start() {
 }
 
 configure() {
+  local protocol=
+  if [ "$4" = http2 ]; then
+    protocol=http2
+  fi
   cat <<END
 daemon off;
 master_process off;
@@ -45,7 +49,7 @@ http {
   uwsgi_temp_path $1/uwsgi;
   scgi_temp_path $1/scgi;
   server {
-    listen 127.0.0.1:$3 ssl http2;
+    listen 127.0.0.1:$3 ssl $protocol;
     ssl_certificate $1/cert.pem;
     ssl_certificate_key $1/key.pem;
     client_max_body_size 0;
@@ -77,7 +81,7 @@ is_open() {
 }
 
 case "${1:-}:$#" in
-  start:3) start "$2" "$3" ;;
+  start:4) start "$2" "$3" "$4" ;;
   stop:2) stop_process "$2" nginx && stop_process "$2" fcgiwrap ;;
   *)
     sed -n '2,6s/^# \{0,1\}//p' "$0" >&2

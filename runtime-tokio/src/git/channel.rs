@@ -6,10 +6,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use image_updater_core::git::{ChannelEnd, Open, Service};
 
-/// Behind a push that was taken programs of the server may still run, and are cut off with the channel. As
-/// Git does we wait for their end, though not for ever.
-pub(super) const HOOKS_TIME_MAX: Duration = Duration::from_secs(10);
-
 /// What opens channels to one server, over connections that end with it.
 #[async_trait]
 pub(super) trait Opener: Send {

@@ -10,7 +10,7 @@ use image_updater_core::repo::credential::GitCredential;
 use image_updater_core::secret::Secret;
 use rustls::RootCertStore;
 
-use super::channel::{Brought, Channel, HOOKS_TIME_MAX, Opener};
+use super::channel::{Brought, Channel, Opener};
 use super::echo;
 use super::login::{Login, refused};
 use super::settings::GitSettings;
@@ -124,7 +124,6 @@ impl Opener for HttpOpener {
         }
         Ok(Box::new(HttpChannel {
             answer,
-            service,
             is_head_told: false,
         }))
     }
@@ -152,7 +151,6 @@ pub(super) fn ended(no_answer: NoAnswer) -> ChannelEnd {
 #[derive(Debug)]
 struct HttpChannel {
     answer: Answer,
-    service: Service,
     is_head_told: bool,
 }
 
@@ -177,10 +175,6 @@ impl Channel for HttpChannel {
     }
 
     async fn close(self: Box<Self>) {
-        let (bytes_max, limit) = match self.service {
-            Service::UploadPack => (REST_BYTES_MAX, REST_TIME_MAX),
-            Service::ReceivePack => (usize::MAX, HOOKS_TIME_MAX),
-        };
-        self.answer.finish(bytes_max, limit).await;
+        self.answer.finish(REST_BYTES_MAX, REST_TIME_MAX).await;
     }
 }

@@ -45,7 +45,10 @@ impl Pump<'_> {
                 Step::Wish(wish) => self.perform(wish).await,
                 Step::Brought => None,
                 Step::Ended => {
-                    self.live = None;
+                    // Its connection is used again.
+                    if let Some(live) = self.live.take() {
+                        live.channel.close().await;
+                    }
                     None
                 }
                 Step::Overdue => self.live.take().map(|live| {

@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::channel::{Brought, Channel, HOOKS_TIME_MAX, Opener};
+use super::channel::{Brought, Channel, Opener};
 use super::destination::SshAddress;
 use super::echo;
 use super::key::read_key;
@@ -104,7 +104,6 @@ impl SshOpener {
         &mut self,
         command: &str,
         environment: Option<(&str, &str)>,
-        service: Service,
     ) -> Result<Box<dyn Channel>, ChannelEnd> {
         loop {
             let kept = self.connection.take().filter(|kept| !kept.is_closed());
@@ -113,7 +112,7 @@ impl SshOpener {
                 Some(kept) => kept,
                 None => self.connect().await?,
             };
-            match start(&connection, command, environment, service).await {
+            match start(&connection, command, environment).await {
                 Ok(channel) => {
                     self.connection = Some(connection);
                     return Ok(Box::new(channel));
@@ -209,7 +208,7 @@ impl SshOpener {
 impl Opener for SshOpener {
     async fn open(
         &mut self,
-        service: Service,
+        _service: Service,
         open: Open,
         limit: Duration,
     ) -> Result<Box<dyn Channel>, ChannelEnd> {
@@ -222,7 +221,7 @@ impl Opener for SshOpener {
                 "a channel of another kind was asked for".to_owned(),
             ));
         };
-        let opened = timeout(limit, self.open_program(&command, environment, service)).await;
+        let opened = timeout(limit, self.open_program(&command, environment)).await;
         opened.unwrap_or_else(|_passed| {
             Err(self.not_opened(&format!("no channel was opened within {limit:?}")))
         })
@@ -320,7 +319,6 @@ async fn start(
     connection: &Handle<HostCheck>,
     command: &str,
     environment: Option<(&str, &str)>,
-    service: Service,
 ) -> Result<SshChannel, russh::Error> {
     let channel = connection.channel_open_session().await?;
     if let Some((name, value)) = environment {
@@ -355,7 +353,6 @@ async fn start(
         reading,
         writing,
         send,
-        service,
         is_ended: false,
     })
 }
@@ -366,7 +363,6 @@ struct SshChannel {
     writing: Arc<ChannelWriteHalf<Msg>>,
     /// To the task that sends, in the core's own sizes: one request at a time.
     send: mpsc::UnboundedSender<Vec<u8>>,
-    service: Service,
     /// The program has said all that it says.
     is_ended: bool,
 }
@@ -399,14 +395,7 @@ impl Channel for SshChannel {
         drop(self.send.send(bytes));
     }
 
-    async fn close(mut self: Box<Self>) {
-        if self.service == Service::ReceivePack {
-            let ended = async {
-                drop(self.writing.eof().await);
-                while !matches!(self.next().await, Brought::End(_)) {}
-            };
-            drop(timeout(HOOKS_TIME_MAX, ended).await);
-        }
+    async fn close(self: Box<Self>) {
         drop(self.writing.close().await);
     }
 }

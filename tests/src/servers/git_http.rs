@@ -33,6 +33,17 @@ impl GitHttp {
         admission: Admission<'_>,
         more: &str,
     ) -> Option<Self> {
+        Self::speaking("http2", repository, authority, admission, more)
+    }
+
+    /// The same that speaks `http1` or `http2`.
+    pub fn speaking(
+        protocol: &str,
+        repository: &Repository,
+        authority: &Authority,
+        admission: Admission<'_>,
+        more: &str,
+    ) -> Option<Self> {
         if !is_available(Server::GitHttp) {
             return None;
         }
@@ -63,7 +74,8 @@ impl GitHttp {
         folder.write("admission.conf", &admission);
         folder.write("more.conf", &more);
         let path = repository.path().display().to_string();
-        let printed = Script::new("servers/git_http.sh").run(&["start", folder.text(), &path]);
+        let arguments = ["start", folder.text(), &path, protocol];
+        let printed = Script::new("servers/git_http.sh").run(&arguments);
         let url = printed.unwrap_or_else(|error| panic!("{error}"));
         Some(Self {
             url: url.trim_end().to_owned(),

@@ -11,23 +11,36 @@ use image_updater_tests::servers::{Admission, Authority, GitHttp, eventually};
 use image_updater_tokio::git::Signer;
 use image_updater_tokio::http::Proxies;
 
-use crate::stand::{FILES, PASSWORD, PATH, Stand, USER, assert_only_edit, assert_untouched, basic};
+use crate::stand::{
+    FILES, PASSWORD, PATH, Stand, USER, assert_only_edit, assert_untouched, basic, talkative,
+};
 
 #[test]
 fn an_edit_becomes_one_commit_over_one_connection() {
+    for protocol in ["http1", "http2"] {
+        let Some(world) = World::speaking(protocol) else {
+            return;
+        };
+        let before = world.repository.tree("main");
+        let finished = world.publish();
+        let commit = published(&finished, Relation::Same);
+        assert_eq!(world.repository.tip("main"), commit);
+        assert_only_edit(&world.repository, &before);
+        let requests = world.server.requests();
+        let connections = requests.iter().filter_map(|line| line.split(' ').next());
+        let connections: BTreeSet<&str> = connections.collect();
+        assert!(requests.len() >= 4, "{requests:#?}");
+        assert_eq!(connections.len(), 1, "{protocol}: {requests:#?}");
+    }
+}
+
+#[test]
+fn a_hook_behind_the_push_is_not_cut_off() {
     let Some(world) = World::new() else { return };
-    let before = world.repository.tree("main");
-    let finished = world.publish();
-    let commit = published(&finished, Relation::Same);
-    assert_eq!(world.repository.tip("main"), commit);
-    assert_only_edit(&world.repository, &before);
-    let requests = world.server.requests();
-    let connections: BTreeSet<&str> = requests
-        .iter()
-        .filter_map(|line| line.split(' ').next())
-        .collect();
-    assert!(requests.len() >= 4, "{requests:#?}");
-    assert_eq!(connections.len(), 1, "{requests:#?}");
+    let end = world.file("end");
+    world.repository.hook("post-receive", &talkative(&end));
+    published(&world.publish(), Relation::Same);
+    assert!(std::fs::exists(end).expect("it can be asked for"));
 }
 
 #[test]
@@ -275,11 +288,15 @@ struct World {
 
 impl World {
     fn new() -> Option<Self> {
+        Self::speaking("http2")
+    }
+
+    fn speaking(protocol: &str) -> Option<Self> {
         let authority = Authority::new();
         let repository = std::sync::Arc::new(Repository::with_files(FILES));
         let admission = Admission::User(USER, PASSWORD);
         Some(Self {
-            server: GitHttp::start(&repository, &authority, admission, "")?,
+            server: GitHttp::speaking(protocol, &repository, &authority, admission, "")?,
             stand: Stand::new(Some(&authority)),
             authority,
             repository,

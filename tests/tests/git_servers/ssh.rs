@@ -8,7 +8,9 @@ use image_updater_tests::git::Repository;
 use image_updater_tests::git::jobs::{published, refused};
 use image_updater_tests::servers::{ConnectProxy, ProxyKind, Sshd, eventually};
 
-use crate::stand::{FILES, Stand, assert_only_edit, assert_untouched, basic, credential};
+use crate::stand::{
+    FILES, Stand, assert_only_edit, assert_untouched, basic, credential, talkative,
+};
 
 #[test]
 fn an_edit_becomes_one_commit_in_both_versions_of_the_protocol() {
@@ -165,8 +167,7 @@ fn a_hook_behind_the_push_is_not_cut_off() {
         return;
     };
     let end = world.repository.path().join("end");
-    // It says more than fits into what lies between, to a reader that must still be there.
-    let script = format!("head -c 5000000 /dev/zero >&2 && touch {}", end.display());
+    let script = talkative(&end.display().to_string());
     world.repository.hook("post-receive", &script);
     published(&world.publish(&world.sshd.admit("ed25519")), Relation::Same);
     assert!(end.exists(), "the hook has come to its end");

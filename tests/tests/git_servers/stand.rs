@@ -149,3 +149,10 @@ pub(crate) fn assert_untouched(repository: &Repository, tip: &str) {
     repository.check();
     assert_eq!(repository.tip("main"), tip);
 }
+
+/// A hook that speaks for a second, to a reader that must still be there, and then makes a file.
+pub(crate) fn talkative(end: &str) -> String {
+    format!(
+        "set -e; for n in 1 2 3 4 5 6 7 8 9 10; do echo working >&2; sleep 0.1; done; touch {end}"
+    )
+}
