@@ -5,7 +5,7 @@
 
 use image_updater_core::registry::base64;
 use ring::hmac;
-use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::keys::{Algorithm, HashAlg, PublicKey, parse_public_key_base64};
 
 /// Lines that are looked at.
 const LINES_MAX: usize = 50_000;
@@ -76,10 +76,13 @@ impl HostKeys {
             if !is_named(hosts, name) {
                 continue;
             }
-            let key = [words.next(), words.next()].map(Option::unwrap_or_default);
-            let Ok(key) = PublicKey::from_openssh(&key.join(" ")) else {
+            let (kind, key) = (words.next(), words.next().map(parse_public_key_base64));
+            let Some(Ok(key)) = key else {
                 continue;
             };
+            if kind != Some(key.algorithm().as_str()) {
+                continue;
+            }
             match marker {
                 None if found.keys.len() < KEYS_MAX => found.keys.push(key),
                 Some("@revoked") => found.revoked.push(key),
@@ -242,6 +245,10 @@ mod tests {
         let shown = key(ONE).fingerprint(HashAlg::Sha256).to_string();
         check("", Err(HostKeyError::Unknown));
         check("h ssh-ed25519 AAAA", Err(HostKeyError::Unknown));
+        check(
+            &format!("h {}", ONE.replace("ssh-ed25519", "ssh-rsa")),
+            Err(HostKeyError::Unknown),
+        );
         check(&format!("h {ONE}\r\n"), Ok(()));
         check(&format!("h {OTHER}\nh {ONE}"), Ok(()));
         check(
