@@ -6,6 +6,8 @@ pub mod credential;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod driver;
+pub mod git;
+mod group;
 pub mod http;
 pub mod kube;
 pub mod registries;

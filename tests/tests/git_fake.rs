@@ -47,6 +47,26 @@ fn a_publish_works_with_whatever_a_server_can_do() {
 }
 
 #[test]
+fn a_channel_that_is_not_opened_for_a_reason_is_refused_for_it() {
+    for transport in [Transport::Http, Transport::Ssh] {
+        let world = World::new(transport);
+        let mut session = world.session(&["a.yaml"], Known::default());
+        let Some(Action::Open { channel, .. }) = session.poll_action() else {
+            panic!("a session begins by opening a channel");
+        };
+        let end = ChannelEnd::Refused {
+            kind: RefusalKind::Unauthenticated,
+            detail: "no such key".into(),
+        };
+        session.handle_end(channel, &end);
+        let Some(Action::Finish(finished)) = session.poll_action() else {
+            panic!("it ends");
+        };
+        assert_eq!(refused(&finished), RefusalKind::Unauthenticated);
+    }
+}
+
+#[test]
 fn pieces_of_any_size_are_the_same_to_a_session() {
     for piece_bytes in [1, 2, 7, 100_000] {
         for transport in [Transport::Http, Transport::Ssh] {

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::refusal::RefusalKind;
 use crate::http::Method;
 
 /// A channel of one session, counted from one.
@@ -67,6 +68,13 @@ pub enum ChannelEnd {
     Finished,
     /// Nothing of what was to be sent can have reached the server.
     NotOpened {
+        /// One line for people; holds no secret.
+        detail: String,
+    },
+    /// Nothing of it was opened, and why is known: whoever is asked for a login did not accept ours.
+    Refused {
+        /// The class.
+        kind: RefusalKind,
         /// One line for people; holds no secret.
         detail: String,
     },

@@ -33,6 +33,8 @@ pub enum CredentialKind {
         /// True when it is sent before it is asked for.
         is_forced: bool,
     },
+    /// A token, sent as it is (`bearerToken`).
+    Bearer(Secret),
     /// A private key.
     Ssh(Secret),
     /// An installation of a GitHub App, for which a token is asked.

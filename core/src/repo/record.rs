@@ -14,18 +14,20 @@ use crate::secret::Secret;
 pub struct Record(Fields);
 
 /// Fields that make credentials.
-const LOGIN_FIELDS: [&str; 6] = [
+const LOGIN_FIELDS: [&str; 7] = [
     "username",
     "password",
+    "bearerToken",
     "sshPrivateKey",
     "tlsClientCertData",
     "githubAppPrivateKey",
     "gcpServiceAccountKey",
 ];
 /// Fields that a template fills where they are empty.
-const FILLED_FIELDS: [&str; 15] = [
+const FILLED_FIELDS: [&str; 16] = [
     "username",
     "password",
+    "bearerToken",
     "sshPrivateKey",
     "tlsClientCertData",
     "tlsClientCertKey",
@@ -99,6 +101,9 @@ impl Record {
                 password: password.clone(),
                 is_forced: self.is_set("forceHttpBasicAuth"),
             });
+        }
+        if let Some(token) = self.secret("bearerToken") {
+            return Ok(CredentialKind::Bearer(token.clone()));
         }
         if let Some(private_key) = self.secret("githubAppPrivateKey") {
             let app_id = self.number("githubAppID")?;
@@ -266,6 +271,11 @@ mod tests {
             kind("https://h/a"),
             Ok(CredentialKind::Basic { .. })
         ));
+        let token = record(&[("bearerToken", "t")]).credential("https://h/a");
+        assert!(matches!(
+            token.map(|found| found.kind),
+            Ok(CredentialKind::Bearer(token)) if token.reveal() == "t"
+        ));
         let certificate = record(&[("tlsClientCertData", "c"), ("tlsClientCertKey", "k")]);
         let found = certificate
             .credential("https://h/a")
@@ -290,6 +300,7 @@ mod tests {
             Ok(CredentialKind::Basic { password, .. }) => Some(password),
             Ok(
                 CredentialKind::None
+                | CredentialKind::Bearer(_)
                 | CredentialKind::Ssh(_)
                 | CredentialKind::GithubApp { .. }
                 | CredentialKind::GoogleCloud(_),

@@ -1,19 +1,13 @@
-//! The one place that starts programs: an `ext` credential helper, without arguments and without a
-//! shell (`registry.md` 4.2).
-//!
-//! The program leads a process group of its own. When its time is over, or nobody waits for it any
-//! more, the whole group is killed; that happens only while the leader has not been waited for, so
-//! that its number cannot belong to anybody else.
+//! An `ext` credential helper: a program without arguments and without a shell (`registry.md` 4.2).
 
 use std::io;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use image_updater_core::secret::Secret;
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{Child, Command};
+
+use crate::group::{Ended, Group};
 
 /// Longest output.
 const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
@@ -89,17 +83,17 @@ pub(super) async fn run(path: &str, limit: Duration) -> Result<Secret, ProgramEr
             path: name(),
             source,
         })?;
-    let mut group = Group::start(path).map_err(|source| ProgramError::Start {
+    let group = Group::start(Path::new(path), &[]).map_err(|source| ProgramError::Start {
         path: name(),
         source,
     })?;
-    let ended = tokio::time::timeout(limit, group.read_to_end())
+    let ended = tokio::time::timeout(limit, group.run(b"", OUTPUT_BYTES_MAX))
         .await
         .map_err(|_| ProgramError::TimedOut {
             path: name(),
             limit,
         })?;
-    let (output, complaint_bytes, status) = ended.map_err(|source| {
+    let ended = ended.map_err(|source| {
         if source.kind() == io::ErrorKind::FileTooLarge {
             ProgramError::TooLong(name())
         } else {
@@ -109,6 +103,12 @@ pub(super) async fn run(path: &str, limit: Duration) -> Result<Secret, ProgramEr
             }
         }
     })?;
+    let Ended {
+        output,
+        complaint_bytes,
+        status,
+        ..
+    } = ended;
     if !status.success() {
         return Err(ProgramError::Failed {
             path: name(),
@@ -121,73 +121,6 @@ pub(super) async fn run(path: &str, limit: Duration) -> Result<Secret, ProgramEr
         text.pop();
     }
     Ok(Secret::new(text))
-}
-
-/// A program and its group; killed when dropped before the program was waited for.
-struct Group {
-    child: Child,
-    leader: Option<Pid>,
-}
-
-impl Group {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "programs are started here and nowhere else"
-    )]
-    fn start(path: &str) -> io::Result<Self> {
-        let child = Command::new(Path::new(path))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
-        let leader = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
-        Ok(Self { child, leader })
-    }
-
-    /// Output, length of the complaint, and status; [`io::ErrorKind::FileTooLarge`] at once when the output is too
-    /// long, whatever the program does then.
-    async fn read_to_end(&mut self) -> io::Result<(Vec<u8>, u64, ExitStatus)> {
-        let stdout = self.child.stdout.take();
-        let stderr = self.child.stderr.take();
-        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
-            return Err(io::Error::other("the pipes are gone"));
-        };
-        let (output, complaint) =
-            futures_util::future::try_join(read_output(stdout), read_complaint(stderr)).await?;
-        let status = self.child.wait().await?;
-        self.leader = None;
-        Ok((output, complaint, status))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.leader {
-            // It may have ended this very moment.
-            let _gone = kill_process_group(leader, Signal::KILL);
-        }
-    }
-}
-
-async fn read_output(pipe: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
-    let mut output = Vec::new();
-    pipe.take(OUTPUT_BYTES_MAX + 1)
-        .read_to_end(&mut output)
-        .await?;
-    if output.len() as u64 > OUTPUT_BYTES_MAX {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(output)
-}
-
-/// It is read and dropped, or the program would wait for us.
-async fn read_complaint(mut pipe: impl AsyncRead + Unpin) -> io::Result<u64> {
-    tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await
 }
 
 #[cfg(test)]

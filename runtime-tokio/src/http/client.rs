@@ -2,29 +2,19 @@
 
 use std::sync::Arc;
 
-use http::{Response, StatusCode};
-use hyper::body::Incoming;
-use image_updater_core::http::{
-    HttpOutcome, HttpRequest, HttpResponse, TransportFailure, TransportKind,
-};
+use image_updater_core::http::{HttpOutcome, HttpRequest, HttpResponse, TransportFailure};
 use rustls::RootCertStore;
 use tokio::time::timeout;
 
-use super::connection::Carrier;
-use super::dial::Dialer;
 use super::failure::{Overdue, classify};
 use super::footprint::Footprint;
-use super::lease::Lease;
-use super::line::{Line, Taken};
+use super::line::Line;
 use super::message::{Outgoing, read_whole};
 use super::pools::Pools;
-use super::proxy::Proxy;
 use super::redact::redact_url;
 use super::settings::HttpSettings;
 use super::target::Target;
-
-/// How often a request is sent again because a kept connection turned out to be closed.
-const REPEATS_MAX: u32 = 3;
+use super::way::{Stage, Way};
 
 /// Performs exchanges with registries.
 #[derive(Clone, Debug)]
@@ -64,36 +54,11 @@ impl HttpClient {
     }
 }
 
-/// How far an exchange has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
-    Waiting,
-    Connecting,
-    Headers,
-    Body,
-}
-
 struct Exchange {
     pools: Arc<Pools>,
     request: HttpRequest,
     stage: Stage,
     line: Option<Arc<Line>>,
-}
-
-/// What is sent, and whom to.
-struct Sending<'a> {
-    outgoing: &'a Outgoing,
-    target: &'a Target,
-    proxy: Option<&'a Proxy>,
-    settings: &'a HttpSettings,
-    url: &'a str,
-}
-
-/// Why no response began.
-struct Unanswered {
-    failure: TransportFailure,
-    /// The server has seen nothing of it, or closed a kept connection at that very moment.
-    is_repeatable: bool,
 }
 
 impl Exchange {
@@ -106,57 +71,26 @@ impl Exchange {
         let line = pool.line(&target, settings);
         self.line = Some(Arc::clone(&line));
         let proxy = settings.proxies.on_the_way_to(&target);
-        let mut n_repeats = 0;
-        loop {
-            self.stage = Stage::Waiting;
-            let mut lease = match line.take().await {
-                Taken::Kept(lease) => lease,
-                Taken::Dial(dialing, socket) => {
-                    self.stage = Stage::Connecting;
-                    let dialer = Dialer {
-                        settings,
-                        trust: &pool.trust,
-                        line: &line,
-                        target: &target,
-                        proxy,
-                    };
-                    let opened = dialer.dial(socket).await;
-                    line.open(dialing, opened.map_err(|error| classify(&error))?)
-                }
-            };
-            self.stage = Stage::Headers;
-            let sending = Sending {
-                outgoing: &outgoing,
-                target: &target,
-                proxy,
-                settings,
-                url: &self.request.url,
-            };
-            match sending.send(&mut lease).await {
-                Ok(response) => {
-                    self.stage = Stage::Body;
-                    let mut whole = read_whole(response, self.request.body_bytes_max).await?;
-                    if let Some(proxy) = proxy
-                        && whole.status >= 400
-                        && proxy.is_repeated_in(&whole.body)
-                    {
-                        whole.body = b"not shown, since it repeats the proxy's password".to_vec();
-                    }
-                    lease.give_back().await;
-                    pools.trim_idle();
-                    return Ok(whole);
-                }
-                Err(unanswered) => {
-                    let is_repeated =
-                        lease.is_reused && unanswered.is_repeatable && n_repeats < REPEATS_MAX;
-                    lease.retire();
-                    if !is_repeated {
-                        return Err(unanswered.failure);
-                    }
-                    n_repeats += 1;
-                }
-            }
+        let way = Way {
+            settings,
+            trust: &pool.trust,
+            line: &line,
+            target: &target,
+            proxy,
+            url: &self.request.url,
+        };
+        let sent = way.send(&outgoing, &mut self.stage).await;
+        let (lease, response) = sent.map_err(|unanswered| unanswered.failure)?;
+        let mut whole = read_whole(response, self.request.body_bytes_max).await?;
+        if let Some(proxy) = proxy
+            && whole.status >= 400
+            && proxy.is_repeated_in(&whole.body)
+        {
+            whole.body = b"not shown, since it repeats the proxy's password".to_vec();
         }
+        lease.give_back().await;
+        pools.trim_idle();
+        Ok(whole)
     }
 
     /// What is said when the time of the whole exchange has passed.
@@ -180,63 +114,5 @@ impl Exchange {
             limit: self.request.timeout,
             place,
         })
-    }
-}
-
-impl Sending<'_> {
-    async fn send(&self, lease: &mut Lease) -> Result<Response<Incoming>, Unanswered> {
-        let is_reused = lease.is_reused;
-        let limit = self.settings.response_header_timeout;
-        let fetching = self.proxy.filter(|_| !self.target.is_tls);
-        let result = match lease.carrier() {
-            Carrier::Http1(connection) => {
-                let request = self.outgoing.to_http1(self.target, fetching)?;
-                timeout(limit, connection.sender.try_send_request(request)).await
-            }
-            Carrier::Http2(connection) => {
-                let request = self.outgoing.to_http2(self.target)?;
-                timeout(limit, connection.sender.try_send_request(request)).await
-            }
-        };
-        let response = result
-            .map_err(|_passed| {
-                classify(&Overdue {
-                    what: "response headers",
-                    limit,
-                    place: format!("from {}", redact_url(self.url)),
-                })
-            })?
-            .map_err(|error| {
-                let is_unsent = error.message().is_some();
-                let error = error.into_error();
-                let failure = classify(&error);
-                let is_closed = is_reused
-                    && self.outgoing.is_repeatable()
-                    && failure.kind == TransportKind::Closed;
-                Unanswered {
-                    failure,
-                    is_repeatable: is_unsent || is_closed,
-                }
-            })?;
-        if let Some(proxy) = fetching
-            && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
-        {
-            return Err(Unanswered::from(TransportFailure {
-                kind: TransportKind::Refused,
-                detail: format!(
-                    "proxy {proxy}: 407, it wants to know who we are; check user and password in HTTP_PROXY"
-                ),
-            }));
-        }
-        Ok(response)
-    }
-}
-
-impl From<TransportFailure> for Unanswered {
-    fn from(failure: TransportFailure) -> Self {
-        Self {
-            failure,
-            is_repeatable: false,
-        }
     }
 }

@@ -142,12 +142,12 @@ impl fmt::Debug for Http2 {
 }
 
 /// Bytes in both directions.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A stream of whatever layers.
-pub(super) type BoxStream = Box<dyn Stream>;
+pub(crate) type BoxStream = Box<dyn Stream>;
 
 /// A TCP stream with its place in the count, which it leaves once it is closed.
 pub(super) struct Counted {

@@ -102,14 +102,7 @@ impl Dialer<'_> {
     pub(super) async fn dial(self, socket: Socket) -> Result<Carrier, DialError> {
         let id = socket.id();
         let stream = match self.proxy {
-            Some(proxy) => {
-                self.through(proxy, socket)
-                    .await
-                    .map_err(|source| DialError::Proxy {
-                        proxy: proxy.to_string(),
-                        source: Box::new(source),
-                    })?
-            }
+            Some(proxy) => self.through(proxy, self.target.is_tls, socket).await?,
             None => Box::new(self.connect(self.target, socket).await?),
         };
         let address = self.target.address();
@@ -129,15 +122,42 @@ impl Dialer<'_> {
         })
     }
 
-    /// A stream to the proxy, or through it where the target wants TLS.
-    async fn through(self, proxy: &Proxy, socket: Socket) -> Result<BoxStream, DialError> {
+    /// Makes a stream that is ready for whatever is spoken with the target.
+    pub(super) async fn dial_plain(self, socket: Socket) -> Result<BoxStream, DialError> {
+        match self.proxy {
+            Some(proxy) => self.through(proxy, true, socket).await,
+            None => Ok(Box::new(self.connect(self.target, socket).await?)),
+        }
+    }
+
+    /// A stream to the proxy, or a tunnel through it.
+    async fn through(
+        self,
+        proxy: &Proxy,
+        is_tunnel: bool,
+        socket: Socket,
+    ) -> Result<BoxStream, DialError> {
+        self.meet(proxy, is_tunnel, socket)
+            .await
+            .map_err(|source| DialError::Proxy {
+                proxy: proxy.to_string(),
+                source: Box::new(source),
+            })
+    }
+
+    async fn meet(
+        self,
+        proxy: &Proxy,
+        is_tunnel: bool,
+        socket: Socket,
+    ) -> Result<BoxStream, DialError> {
         let mut stream: BoxStream = Box::new(self.connect(&proxy.target, socket).await?);
         if proxy.target.is_tls {
             let config = self.trust.client_config().await?;
             let config = Arc::new(http1_only(&config));
             stream = Box::new(self.encrypt(stream, &proxy.target, config).await?);
         }
-        if self.target.is_tls {
+        if is_tunnel {
             let limit = self.settings.connect_timeout;
             let opened = open_tunnel(&mut stream, self.target, proxy, &self.settings.user_agent);
             timeout(limit, opened).await.map_err(|_passed| Overdue {

@@ -22,6 +22,7 @@ pub(super) struct Outgoing {
     path: PathAndQuery,
     headers: HeaderMap,
     body: Bytes,
+    is_repeatable: bool,
 }
 
 impl Outgoing {
@@ -31,8 +32,20 @@ impl Outgoing {
         uri: &Uri,
         user_agent: &str,
     ) -> Result<Self, TransportFailure> {
+        let body = std::mem::take(&mut request.body);
+        Self::of(request.method, &request.headers, body, uri, user_agent)
+    }
+
+    /// The request of these parts.
+    pub(super) fn of(
+        method: Method,
+        lines: &[(String, core_http::HeaderValue)],
+        body: Vec<u8>,
+        uri: &Uri,
+        user_agent: &str,
+    ) -> Result<Self, TransportFailure> {
         let mut headers = HeaderMap::new();
-        for (name, value) in &request.headers {
+        for (name, value) in lines {
             let (Ok(name), Ok(mut wire_value)) = (
                 HeaderName::from_bytes(name.as_bytes()),
                 HeaderValue::from_str(value.reveal()),
@@ -50,7 +63,8 @@ impl Outgoing {
             .entry(ACCEPT_ENCODING)
             .or_insert(HeaderValue::from_static("identity"));
         Ok(Self {
-            method: match request.method {
+            is_repeatable: method != Method::Post,
+            method: match method {
                 Method::Get => http::Method::GET,
                 Method::Head => http::Method::HEAD,
                 Method::Post => http::Method::POST,
@@ -60,13 +74,18 @@ impl Outgoing {
                 .cloned()
                 .unwrap_or(PathAndQuery::from_static("/")),
             headers,
-            body: Bytes::from(std::mem::take(&mut request.body)),
+            body: Bytes::from(body),
         })
     }
 
     /// True when the server may see it twice.
     pub(super) fn is_repeatable(&self) -> bool {
-        self.method != http::Method::POST
+        self.is_repeatable
+    }
+
+    /// Says whether the server may see it twice, whatever its method.
+    pub(super) fn be_repeatable(&mut self, is_repeatable: bool) {
+        self.is_repeatable = is_repeatable;
     }
 
     /// As HTTP/1.1 has it: with the path alone, or with the whole URL for a proxy that is to fetch it.
@@ -123,10 +142,8 @@ pub(super) async fn read_whole(
         let Some(data) = frame.data_ref() else {
             continue;
         };
-        if let Some(encoding) = encoding(&head.headers).filter(|_| !data.is_empty()) {
-            return Err(malformed(format!(
-                "the response's body is encoded as {encoding:?}, which was not asked for"
-            )));
+        if !data.is_empty() {
+            refuse_encoding(&head.headers)?;
         }
         if body.len().saturating_add(data.len()) > bytes_max {
             return Err(TransportFailure {
@@ -136,19 +153,30 @@ pub(super) async fn read_whole(
         }
         body.extend_from_slice(data);
     }
-    let headers = head
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            (name.as_str().to_owned(), value)
-        })
-        .collect();
     Ok(HttpResponse {
         status: head.status.as_u16(),
-        headers,
+        headers: header_texts(&head.headers),
         body,
     })
+}
+
+/// Header lines as the core has them.
+pub(super) fn header_texts(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let lines = headers.iter();
+    lines
+        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+        .collect()
+}
+
+/// Fails for a body that has been packed.
+pub(super) fn refuse_encoding(headers: &HeaderMap) -> Result<(), TransportFailure> {
+    match encoding(headers) {
+        Some(encoding) => Err(malformed(format!(
+            "the response's body is encoded as {encoding:?}, which was not asked for"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// What a body has been packed with.

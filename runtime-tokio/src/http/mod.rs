@@ -1,4 +1,4 @@
-//! HTTP with registries: the core's requests on real sockets.
+//! HTTP with registries and Git servers: the core's requests on real sockets.
 //!
 //! - One connection pool per core [`PoolKey`], and in it one line per host, which counts every socket.
 //! - URLs go out byte for byte; redirects, retries and every decision belong to the core. Only a request
@@ -6,9 +6,11 @@
 //! - Failures are classified here, never interpreted, and their texts hold no secret.
 //!
 //! ```text
-//!  client ─► pools ─► pool ─► line ─► lease ─► connection
+//!  client ─► pools ─► pool ─► way ─► line ─► lease ─► connection
 //!    │                 └ trust  └ dial ─► tunnel, TLS
 //!    └ message: request to wire, response to whole
+//!
+//!  private ─► way: for one owner alone, in pieces
 //! ```
 
 mod client;
@@ -22,6 +24,7 @@ mod message;
 mod no_proxy;
 mod pool;
 mod pools;
+mod private;
 mod proxy;
 pub mod redact;
 mod settings;
@@ -29,11 +32,16 @@ mod target;
 mod tls;
 mod trust;
 mod tunnel;
+mod way;
 
 pub use client::HttpClient;
+pub(crate) use connection::BoxStream;
 pub use footprint::{Footprint, PoolFootprint, Sockets};
+pub(crate) use private::{Answer, NoAnswer, PrivateClient, PrivateRequest};
 pub use proxy::Proxies;
+pub(crate) use proxy::percent_decoded;
 pub use settings::HttpSettings;
+pub(crate) use tls::ClientIdentity;
 pub use tls::{install_tls_provider, system_roots};
 
 #[cfg(doc)]

@@ -62,6 +62,24 @@ impl Proxies {
         (proxies, complaints)
     }
 
+    /// One proxy for everything but the hosts that `exceptions` names as `NO_PROXY` does.
+    ///
+    /// # Errors
+    /// When `proxy` is no address of one; the text does not show its password.
+    pub(crate) fn of_one(proxy: &str, exceptions: &str) -> Result<Self, String> {
+        let proxy = Proxy::parse(proxy)?;
+        Ok(Self {
+            http: Some(proxy.clone()),
+            https: Some(proxy),
+            exceptions: NoProxy::parse(exceptions),
+        })
+    }
+
+    /// True when `exceptions`, as `NO_PROXY` has them, names a host.
+    pub(crate) fn is_excepted(exceptions: &str, host: &str, port: u16) -> bool {
+        NoProxy::parse(exceptions).covers(host, port)
+    }
+
     /// Through whom `target` is reached, if not directly.
     pub(super) fn on_the_way_to(&self, target: &Target) -> Option<&Proxy> {
         let proxy = if target.is_tls {
@@ -142,7 +160,7 @@ impl fmt::Debug for Proxy {
 }
 
 /// What does not follow the scheme stays as it is.
-fn percent_decoded(text: &str) -> Vec<u8> {
+pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let digit = |at: usize| {
         let byte = *bytes.get(at)?;

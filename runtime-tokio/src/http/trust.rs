@@ -15,14 +15,14 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncReadExt as _;
 
 use super::target::Target;
-use super::tls::{client_config, insecure_client_config};
+use super::tls::{ClientIdentity, client_config, insecure_client_config};
 
 /// Longest file of authorities: the whole system's are a quarter of it.
 const PEM_BYTES_MAX: u64 = 1 << 20;
 
-/// Why a registry's authorities cannot be used. It ends every connection over TLS to that registry.
+/// Why a server's authorities cannot be used. It ends every connection over TLS to that server.
 #[derive(Debug, thiserror::Error)]
-#[error("certificate authorities of registry {registry} cannot be used: {origin}: {problem}")]
+#[error("certificate authorities of {registry} cannot be used: {origin}: {problem}")]
 pub(super) struct TrustError {
     registry: String,
     /// The file, or the setting.
@@ -53,6 +53,8 @@ pub(super) struct Trust {
     registry: String,
     anchors: Anchors,
     system: Arc<RootCertStore>,
+    /// Who we are, for servers that ask.
+    identity: Option<ClientIdentity>,
     built: Mutex<Option<Built>>,
 }
 
@@ -95,8 +97,15 @@ impl Trust {
             registry: key.registry.clone(),
             anchors,
             system,
+            identity: None,
             built: Mutex::default(),
         }
+    }
+
+    /// The same with a certificate of our own.
+    pub(super) fn with_identity(mut self, identity: Option<ClientIdentity>) -> Self {
+        self.identity = identity;
+        self
     }
 
     /// The settings for the next connection.
@@ -117,7 +126,7 @@ impl Trust {
         }
         if built.is_some() {
             tracing::info!(
-                "certificate authorities of registry {} have changed: {}",
+                "certificate authorities of {} have changed: {}",
                 self.registry,
                 self.origin()
             );
@@ -132,14 +141,15 @@ impl Trust {
 
     fn build(&self, pem: Option<&[u8]>) -> Result<ClientConfig, TrustError> {
         if matches!(self.anchors, Anchors::Anything) {
-            return Ok(insecure_client_config());
+            return Ok(insecure_client_config(self.identity.as_ref()));
         }
         let Some(pem) = pem else {
-            return Ok(client_config(Arc::clone(&self.system)));
+            let system = Arc::clone(&self.system);
+            return Ok(client_config(system, self.identity.as_ref()));
         };
         let mut roots = RootCertStore::clone(&self.system);
         add_pem(&mut roots, pem).map_err(|problem| self.error(problem))?;
-        Ok(client_config(Arc::new(roots)))
+        Ok(client_config(Arc::new(roots), self.identity.as_ref()))
     }
 
     async fn read(&self, path: &Path) -> Result<Arc<[u8]>, TrustError> {

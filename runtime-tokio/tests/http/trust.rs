@@ -111,7 +111,7 @@ async fn authorities_that_cannot_be_used_are_tls_and_named_and_insecure_does_not
     let client = client(HttpSettings::default());
     let missing = TrustAnchors::File("/no/such/ca.pem".to_owned());
     let outcome = client.exchange(trusting(&url, missing.clone())).await;
-    let registry = format!("certificate authorities of registry {url}");
+    let registry = format!("certificate authorities of {url}");
     assert_failed(&outcome, TransportKind::Tls, &registry);
     assert_failed(
         &outcome,

@@ -1,6 +1,8 @@
 //! A private certificate authority: what stands behind registries inside companies.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+};
 
 const MADE: &str = "certificates can be made of fixed parameters";
 
@@ -33,11 +35,17 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// A certificate for `127.0.0.1` and `localhost`.
+    /// A certificate for `127.0.0.1`, `localhost`, and `git.test`, which only a proxy finds.
     pub fn issue(&self) -> Issued {
-        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let names = ["127.0.0.1", "localhost", "git.test"]
+            .map(str::to_owned)
+            .to_vec();
         let key = KeyPair::generate().expect(MADE);
-        let params = CertificateParams::new(names).expect(MADE);
+        let mut params = CertificateParams::new(names).expect(MADE);
+        // The issuer's own name would mean to OpenSSL that the certificate signs itself.
+        let mut name = DistinguishedName::new();
+        name.push(DnType::CommonName, "issued");
+        params.distinguished_name = name;
         let certificate = params.signed_by(&key, &self.issuer).expect(MADE);
         Issued {
             certificate: certificate.pem(),

@@ -17,16 +17,22 @@ use std::time::{Duration, Instant};
 
 mod api_server;
 mod authority;
+mod connect_proxy;
 mod docker_registry;
 mod exchange;
+mod git_http;
 mod proxy;
+mod sshd;
 mod token_service;
 
 pub use api_server::{ApiServer, Identity};
 pub use authority::{Authority, Issued};
+pub use connect_proxy::{ConnectProxy, ProxyKind};
 pub use docker_registry::{DockerRegistry, Setup};
 pub use exchange::Reply;
+pub use git_http::{Admission, GitHttp};
 pub use proxy::Proxy;
+pub use sshd::Sshd;
 pub use token_service::{Desk, TokenService};
 
 /// A server that a test cannot do without.
@@ -40,6 +46,12 @@ pub enum Server {
     Proxy,
     /// The program `git`.
     Git,
+    /// `git http-backend` behind nginx.
+    GitHttp,
+    /// `sshd`, of the Debian package `openssh-server`.
+    Sshd,
+    /// `gpg` with its agent.
+    Gpg,
     /// The program `go`, which builds what is in `tests/oracle`.
     Go,
 }
@@ -61,6 +73,18 @@ impl Server {
                 "apt-get install nginx-light",
             ),
             Self::Git => (&["git"][..], "apt-get install git"),
+            Self::GitHttp => (
+                &["bash", "setsid", "git", "nginx", "fcgiwrap", "htpasswd"][..],
+                "apt-get install git nginx-light fcgiwrap apache2-utils",
+            ),
+            Self::Sshd => (
+                &["bash", "setsid", "git", "sshd", "ssh-keygen"][..],
+                "apt-get install git openssh-server openssh-client",
+            ),
+            Self::Gpg => (
+                &["gpg", "gpg-agent", "gpgconf"][..],
+                "apt-get install gnupg",
+            ),
             Self::Go => (&["go"][..], "Go 1.26 from https://go.dev/dl"),
         };
         let missing: Vec<&str> = programs
@@ -131,9 +155,12 @@ pub(crate) fn within_half_a_minute<T>(mut ask: impl FnMut() -> Option<T>) -> Opt
 }
 
 fn is_installed(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-    })
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Where servers lie, also for those whose path does not lead there.
+    let more = [PathBuf::from("/usr/sbin")];
+    std::env::split_paths(&path)
+        .chain(more)
+        .any(|folder| folder.join(program).is_file())
 }
 
 /// One of the scripts that start and end servers.

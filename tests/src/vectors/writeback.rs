@@ -196,6 +196,7 @@ fn credential_value(credential: &GitCredential) -> Value {
             set("forceBasicAuth", json!(is_forced));
             set("insecure", insecure);
         }
+        CredentialKind::Bearer(_) => set("kind", json!("bearer")),
         CredentialKind::Ssh(key) => {
             set("kind", json!("ssh"));
             set("sshPrivateKey", json!(key.reveal()));

@@ -175,6 +175,7 @@ impl Session {
             ChannelEnd::NotOpened { detail } => {
                 return self.refuse(RefusalKind::Transport, detail.clone());
             }
+            ChannelEnd::Refused { kind, detail } => return self.refuse(*kind, detail.clone()),
             ChannelEnd::Broken { detail } => (RefusalKind::Transport, detail.clone()),
             ChannelEnd::Finished if said.is_empty() => (
                 RefusalKind::Transport,
