@@ -221,7 +221,7 @@ impl Fleet {
             let delay = match &effect {
                 Effect::Http(..) => HALF_WAY_HTTP,
                 Effect::Cluster(..) => HALF_WAY_CLUSTER,
-                Effect::ReadCredential(..) | Effect::Cancel(_) => Duration::ZERO,
+                Effect::ReadCredential(..) | Effect::Git(..) | Effect::Cancel(_) => Duration::ZERO,
             };
             self.push(delay, Step::Serve(Box::new(effect)));
         }
@@ -282,6 +282,7 @@ impl Fleet {
                 let input = Input::Credential(op, outcome);
                 self.push(HALF_WAY_CLUSTER, Step::Input(Box::new(input)));
             }
+            Effect::Git(..) => unreachable!("the settings of a fleet ask for no commits"),
             // Everything answers in time here: there is nothing to give up.
             Effect::Cancel(_) => {}
         }

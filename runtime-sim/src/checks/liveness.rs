@@ -165,6 +165,10 @@ impl Liveness {
             | Event::WriteRefused { .. }
             | Event::DryRun { .. }
             | Event::Written { .. }
+            | Event::Published { .. }
+            | Event::AlreadyPublished { .. }
+            | Event::Batch(_)
+            | Event::MessageNotRendered { .. }
             | Event::WriteFailed { .. }
             | Event::OperationStalled { .. }
             | Event::Schedule(_)
