@@ -16,7 +16,7 @@ use image_updater_fixtures::Request;
 use image_updater_fixtures::cluster::{ChangeKind, Refusal};
 
 use crate::fault::RegistryFaults;
-use crate::options::{Faults, Options, Policy, Profile};
+use crate::options::{Faults, GitFaults, Options, Policy, Profile};
 use crate::settings;
 use crate::traffic::Traffic;
 use crate::workload::{
@@ -352,6 +352,8 @@ fn options(size: FleetSize) -> Options {
         actions_per_hour: 0,
         faults: Faults::default(),
         registry_faults: RegistryFaults::default(),
+        git: 0,
+        git_faults: GitFaults::default(),
         logins: false,
         token_ttl_s: 300,
         rate: 0,
@@ -424,6 +426,7 @@ fn plan(size: FleetSize) -> Plan {
                     policy,
                     login: None,
                 }],
+                git: None,
             }
         })
         .collect();
@@ -433,6 +436,7 @@ fn plan(size: FleetSize) -> Plan {
         apps,
         absent: BTreeSet::new(),
         repos,
+        git: 0,
         actions: Vec::new(),
     }
 }

@@ -97,6 +97,7 @@ impl Liveness {
             | Action::WatchReset
             | Action::Restart
             | Action::Trouble(_)
+            | Action::Git(..)
             | Action::Rotate { .. } => {}
         }
     }

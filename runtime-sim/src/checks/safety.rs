@@ -132,7 +132,7 @@ impl Safety {
                     ));
                 }
             }
-            Effect::ReadCredential(..) | Effect::Cancel(_) => {}
+            Effect::ReadCredential(..) | Effect::Git(..) | Effect::Cancel(_) => {}
         }
         Ok(())
     }
