@@ -12,8 +12,8 @@ use std::pin::pin;
 
 use image_updater_core::effect::{ClusterEffect, Effect};
 use image_updater_core::event::Event;
-use image_updater_core::input::{ClusterInput, Input, ProcessInput};
 use image_updater_core::git::{Refusal, RefusalKind};
+use image_updater_core::input::{ClusterInput, Input, ProcessInput};
 use image_updater_core::publish::GitOutcome;
 use image_updater_core::time::WakeReason;
 use image_updater_core::{Config, Seed, Updater};

@@ -256,6 +256,9 @@ impl Attempt {
                     IntentEnd::Refused(EditRefusal::TooManyFiles)
                 }
                 Edited::Refused(refusal) => IntentEnd::Refused(refusal),
+                Edited::Done(files) if self.is_at_tip(intent, &files, worktree, &changed) => {
+                    IntentEnd::Unchanged
+                }
                 Edited::Done(files) => match put(files, &worktree.files, &mut changed) {
                     Ok(true) => IntentEnd::Written,
                     Ok(false) => IntentEnd::Unchanged,
@@ -272,12 +275,7 @@ impl Attempt {
                 message: intent.message.clone(),
             })
         };
-        let parts: Vec<BatchPart> = task
-            .intents
-            .iter()
-            .zip(&ends)
-            .filter_map(written)
-            .collect();
+        let parts: Vec<BatchPart> = task.intents.iter().zip(&ends).filter_map(written).collect();
         let identity = task.author.to_written();
         let identity = alloc::format!("{} <{}>", identity.name, identity.email);
         let sign_off = task.is_signed_off.then_some(&*identity);
@@ -286,6 +284,28 @@ impl Attempt {
         Edits::Write {
             files: changed,
             message,
+        }
+    }
+
+    /// True when an intent changes nothing of what those before it made of its files, and the branch said it
+    /// before them too: it has no part in their commit.
+    fn is_at_tip(
+        &self,
+        intent: &Intent,
+        files: &BTreeMap<String, Vec<u8>>,
+        worktree: &Worktree,
+        changed: &BTreeMap<String, Vec<u8>>,
+    ) -> bool {
+        let desk = Desk::new(&worktree.files, changed);
+        let is_shared = files.keys().any(|path| changed.contains_key(path));
+        if !is_shared || !is_on(&desk, files) {
+            return false;
+        }
+        let nothing = BTreeMap::new();
+        let desk = Desk::new(&worktree.files, &nothing);
+        match (self.edit)(intent, &desk) {
+            Edited::Done(files) => is_on(&desk, &files),
+            Edited::Needs(_) | Edited::Refused(_) => false,
         }
     }
 
@@ -339,6 +359,13 @@ fn first_paths(task: &PublishTask, edit: Edit) -> BTreeSet<String> {
         }
     }
     paths
+}
+
+/// True when the files on the desk are these.
+fn is_on(desk: &Desk<'_>, files: &BTreeMap<String, Vec<u8>>) -> bool {
+    files
+        .iter()
+        .all(|(path, content)| desk.look(path) == Look::File(content))
 }
 
 /// Puts the files of one intent on the desk, all or none. True when the branch has other ones.

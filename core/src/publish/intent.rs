@@ -131,7 +131,8 @@ impl BatchKey {
 
     /// Bytes held beside the record itself.
     pub(super) fn heap_bytes(&self) -> usize {
-        let text = |text: &Option<alloc::string::String>| text.as_ref().map_or(0, |text| text.len());
+        let text =
+            |text: &Option<alloc::string::String>| text.as_ref().map_or(0, |text| text.len());
         let credential = match &self.credential {
             CredentialReference::Repository { project: text }
             | CredentialReference::Secret(text) => text.len(),
@@ -142,9 +143,14 @@ impl BatchKey {
 
 /// Names a batch in the trailer of its commit; never used again, also not after a restart with another seed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct BatchId(pub(super) Box<str>);
+pub struct BatchId(Box<str>);
 
 impl BatchId {
+    /// Takes a name that nothing else has.
+    pub fn new(name: impl Into<Box<str>>) -> Self {
+        Self(name.into())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -172,7 +178,10 @@ mod tests {
             )
         };
         let plain = key("https://git.test/Org/repo");
-        for same in ["https://git.test/Org/repo.git", " https://git.test/Org/repo/ "] {
+        for same in [
+            "https://git.test/Org/repo.git",
+            " https://git.test/Org/repo/ ",
+        ] {
             assert_eq!(key(same), plain, "{same}");
         }
         for other in ["https://git.test/org/repo", "git@git.test:Org/repo.git"] {

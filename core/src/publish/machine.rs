@@ -99,7 +99,10 @@ impl Publishes {
             None => None,
         };
         let intent = Arc::new(intent);
-        let entry = self.lanes.get_mut(&lane).expect("a lane that was looked up");
+        let entry = self
+            .lanes
+            .get_mut(&lane)
+            .expect("a lane that was looked up");
         if let Some(member) = place.and_then(|place| entry.waiting.get_mut(&place)) {
             member.intent = intent;
             return;
@@ -406,5 +409,5 @@ fn batch_id(seed: Seed, key: &BatchKey, n: u64) -> BatchId {
         let attempt = n.wrapping_mul(2).wrapping_add(half);
         seed.below(Purpose::Batch, subject.as_bytes(), attempt, u64::MAX)
     };
-    BatchId(format!("{:016x}{:016x}", draw(0), draw(1)).into_boxed_str())
+    BatchId::new(format!("{:016x}{:016x}", draw(0), draw(1)))
 }

@@ -89,7 +89,11 @@ impl Publishes {
             }
             if let LaneState::Running(op) = lane.state {
                 n_running += 1;
-                if self.in_flight.get(&op).is_none_or(|flight| flight.turn.lane != *id) {
+                if self
+                    .in_flight
+                    .get(&op)
+                    .is_none_or(|flight| flight.turn.lane != *id)
+                {
                     return Err(format!("{id:?} waits for {op:?}, which is not under way"));
                 }
             }

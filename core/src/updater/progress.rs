@@ -64,9 +64,7 @@ impl Updater {
                 run.check_follows = Some(kind);
             }
             // So does a commit that is being sent; one that only waits is decided anew.
-            Some(run)
-                if run.phase == Phase::Publishing && self.publishes.is_under_way(id) =>
-            {
+            Some(run) if run.phase == Phase::Publishing && self.publishes.is_under_way(id) => {
                 run.check_follows = Some(kind);
                 self.schedule.give_slot(key);
             }
@@ -221,8 +219,7 @@ impl Updater {
         let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) else {
             return;
         };
-        let is_published =
-            run.phase == Phase::Publishing && self.publishes.is_under_way(id);
+        let is_published = run.phase == Phase::Publishing && self.publishes.is_under_way(id);
         if run.is_in_flight() || is_published {
             run.deadline = self.now.mono.after(ANSWER_GRACE);
             self.deadlines.insert((run.deadline, id));

@@ -193,7 +193,8 @@ impl Updater {
                 entry.last_publish = remember(LastPublishEnd::Unchanged {
                     branch: branch.clone(),
                 });
-                self.events.push_back(Event::AlreadyPublished { key, branch });
+                self.events
+                    .push_back(Event::AlreadyPublished { key, branch });
                 self.finish_run(id, end_of(&counters), counters);
             }
             PublishEnd::EditRefused(refusal) => self.fail_publish(id, refusal.to_string()),
@@ -253,10 +254,7 @@ fn target_of(
         .branch
         .base_or(&wanted.base_revision)
         .map_err(refused)?;
-    let write = wanted
-        .branch
-        .rendered(&app.key, changes)
-        .map_err(refused)?;
+    let write = wanted.branch.rendered(&app.key, changes).map_err(refused)?;
     let base = match base {
         Base::Default => None,
         Base::Named(name) => Some(name.as_str().to_owned()),

@@ -77,7 +77,8 @@ impl Commits {
                     .retain(|((one, _), other), _| (*one, &**other) != (repo, &path));
             }
             GitAction::DeleteBranch(branch) | GitAction::RestoreBranch(branch) => {
-                self.last.retain(|(target, _), _| *target != (repo, branch.clone()));
+                self.last
+                    .retain(|(target, _), _| *target != (repo, branch.clone()));
             }
             GitAction::Commit(_)
             | GitAction::Protect(_)
@@ -92,15 +93,14 @@ impl Commits {
     /// # Errors
     /// S8: it does not hold exactly the edits of those whom it names. S9: it says again what was said. S11: it
     /// changes what is nobody's, or commits of others are lost.
-    pub fn pushed(
-        &mut self,
-        repo: usize,
-        push: &Push,
-        world: &World,
-    ) -> Result<Landed, Violation> {
+    pub fn pushed(&mut self, repo: usize, push: &Push, world: &World) -> Result<Landed, Violation> {
         let fail = |id: &'static str, detail: String| {
             let subject = format!("{} {}", git::url(repo), push.name);
-            Err(Violation::new(id, subject, format!("{}: {detail}", push.new)))
+            Err(Violation::new(
+                id,
+                subject,
+                format!("{}: {detail}", push.new),
+            ))
         };
         self.landed += 1;
         if push.is_forced {
@@ -137,7 +137,10 @@ impl Commits {
             if !changed.remove(&path) {
                 return fail("S8", format!("it names {name} and does not change {path}"));
             }
-            if before.get(&path).is_some_and(|entry| Some(&entry.0) != after.get(&path).map(|entry| &entry.0)) {
+            if before
+                .get(&path)
+                .is_some_and(|entry| Some(&entry.0) != after.get(&path).map(|entry| &entry.0))
+            {
                 return fail("S11", format!("the mode of {path} changed"));
             }
             let [old, new] = [push.old, push.new].map(|commit| content(repository, commit, &path));
@@ -146,13 +149,19 @@ impl Commits {
             }
             let key = ((repo, branch.clone()), path.clone());
             if self.last.get(&key) == Some(&new) {
-                return fail("S9", format!("{path} is written again, and nobody changed it"));
+                return fail(
+                    "S9",
+                    format!("{path} is written again, and nobody changed it"),
+                );
             }
             self.last.insert(key, new.clone());
             files.push((app, old, new));
         }
         if let Some(path) = changed.first() {
-            return fail("S8", format!("{path} changed, and no application is named for it"));
+            return fail(
+                "S8",
+                format!("{path} changed, and no application is named for it"),
+            );
         }
         self.ours.insert(push.new, named);
         Ok(Landed { files })
@@ -173,20 +182,27 @@ impl Commits {
 }
 
 fn content(repository: &Repository, commit: ObjectId, path: &str) -> Vec<u8> {
-    repository.content(commit, path).unwrap_or_default().to_vec()
+    repository
+        .content(commit, path)
+        .unwrap_or_default()
+        .to_vec()
 }
 
 /// The batch and the applications that a message names.
 fn trailers(text: &str) -> (String, BTreeSet<String>) {
     let of = |name: &str| {
         let begin = format!("{name}: ");
-        let lines = text.lines().filter_map(move |line| line.strip_prefix(&begin));
+        let lines = text
+            .lines()
+            .filter_map(move |line| line.strip_prefix(&begin));
         lines.map(str::to_owned).collect::<Vec<String>>()
     };
     let batch = of("Image-Updater-Batch").pop().unwrap_or_default();
-    let named = of("Image-Updater-Application").into_iter().filter_map(|text| {
-        let prefix = AppKey::new(NAMESPACE, "").to_string();
-        text.strip_prefix(&prefix).map(str::to_owned)
-    });
+    let named = of("Image-Updater-Application")
+        .into_iter()
+        .filter_map(|text| {
+            let prefix = AppKey::new(NAMESPACE, "").to_string();
+            text.strip_prefix(&prefix).map(str::to_owned)
+        });
     (batch, named.collect())
 }

@@ -39,8 +39,8 @@ use image_updater_fixtures::git::Push;
 use serde_json::Value;
 
 use crate::fault::Part;
-use crate::options::{Options, Planted};
 use crate::git::laid_over;
+use crate::options::{Options, Planted};
 use crate::workload::{Action, AppIdx, Plan};
 use crate::world::{NAMESPACE, World};
 
@@ -280,13 +280,7 @@ impl Observers {
     }
 
     /// A push was applied: whose files it changed.
-    pub fn pushed(
-        &mut self,
-        now: Time,
-        repo: usize,
-        push: &Push,
-        world: &World,
-    ) -> Vec<AppIdx> {
+    pub fn pushed(&mut self, now: Time, repo: usize, push: &Push, world: &World) -> Vec<AppIdx> {
         let landed = match self.commits.pushed(repo, push, world) {
             Ok(landed) => landed,
             Err(violation) => {

@@ -237,8 +237,11 @@ impl Engine {
         let new: Vec<_> = server.pushes[n_pushes..].to_vec();
         if is_push {
             for push in new.into_iter().filter(|push| push.refusal.is_none()) {
-                self.trace
-                    .line(self.now, "pushed", format_args!("{} {}", push.name, push.new));
+                self.trace.line(
+                    self.now,
+                    "pushed",
+                    format_args!("{} {}", push.name, push.new),
+                );
                 let files = self.observers.pushed(self.now, repo, &push, &self.world);
                 for app in files {
                     let name = self.world.apps[app].name.clone();

@@ -115,7 +115,9 @@ impl Reader {
 
     fn known_git(&self, words: &mut Words<'_>) -> Result<usize, String> {
         let word = words.take("a repository such as g0")?;
-        let number: Option<usize> = word.strip_prefix('g').and_then(|digits| digits.parse().ok());
+        let number: Option<usize> = word
+            .strip_prefix('g')
+            .and_then(|digits| digits.parse().ok());
         number
             .filter(|number| *number < self.plan.git)
             .ok_or_else(|| format!("there is no repository {word:?} above"))

@@ -206,7 +206,10 @@ impl Reader {
         let repo = self.known_repository(words)?;
         let policy = words.policy()?;
         let login = words.has("login").then(|| self.user(words)).transpose()?;
-        let git = words.has("git").then(|| self.git_model(words)).transpose()?;
+        let git = words
+            .has("git")
+            .then(|| self.git_model(words))
+            .transpose()?;
         for _ in 0..count {
             let idx = self.plan.apps.len();
             self.plan.apps.push(AppModel {

@@ -159,8 +159,14 @@ impl Narrator {
                 self.about(Level::Info, key, &message, &fields);
             }
             Event::AlreadyPublished { key, branch } => {
-                let message = "target parameter file and marshaled data are the same, skipping commit.";
-                self.about(Level::Debug, key, message, &[Field::new("branch", &**branch)]);
+                let message =
+                    "target parameter file and marshaled data are the same, skipping commit.";
+                self.about(
+                    Level::Debug,
+                    key,
+                    message,
+                    &[Field::new("branch", &**branch)],
+                );
             }
             Event::Batch(report) => self.tell_batch(report),
             Event::MessageNotRendered { key, detail } => {

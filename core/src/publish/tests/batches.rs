@@ -19,7 +19,11 @@ fn a_batch_takes_all_that_one_event_made_and_not_only_what_triggers_it() {
     let started = world.turn();
     let sizes: Vec<usize> = started.iter().map(|one| one.apps().len()).collect();
     assert_eq!(sizes, [500]);
-    assert_eq!(started[0].apps()[..3], ["0", "1", "2"], "in order of arrival");
+    assert_eq!(
+        started[0].apps()[..3],
+        ["0", "1", "2"],
+        "in order of arrival"
+    );
 }
 
 #[test]
@@ -48,7 +52,10 @@ fn a_few_wait_for_others_no_longer_than_the_flush_interval() {
     }
     let standing = world.room.standing(world.now, AppId(1)).expect("it waits");
     assert_eq!(standing.n_waiting, 4);
-    assert_eq!(standing.wait, PublishWait::Others(Duration::from_millis(200)));
+    assert_eq!(
+        standing.wait,
+        PublishWait::Others(Duration::from_millis(200))
+    );
     let started = world.wait(Duration::from_millis(200));
     assert_eq!(started[0].apps(), ["1", "2", "3", "4"]);
 }
@@ -173,9 +180,17 @@ fn an_answer_to_what_was_not_asked_changes_nothing() {
     let mut world = World::new();
     world.want(1, "v2");
     let started = world.wait(Duration::from_secs(2));
-    assert!(!world.room.handle_git(world.now, OpId(7), published(1, vec![])));
+    assert!(
+        !world
+            .room
+            .handle_git(world.now, OpId(7), published(1, vec![]))
+    );
     world.answer(&started[0], published(1, vec![]));
-    assert!(!world.room.handle_git(world.now, started[0].op, published(2, vec![])));
+    assert!(
+        !world
+            .room
+            .handle_git(world.now, started[0].op, published(2, vec![]))
+    );
     assert_eq!(world.ends(), ["1 published 01"]);
 }
 

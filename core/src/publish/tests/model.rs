@@ -105,7 +105,9 @@ impl Model {
                 self.world.room.forget(AppId(app));
                 self.wanted.remove(&app);
             }
-            Step::Wait { millis } => self.world.now = self.world.now.after(Duration::from_millis(millis)),
+            Step::Wait { millis } => {
+                self.world.now = self.world.now.after(Duration::from_millis(millis))
+            }
             Step::Answer { which, how } => {
                 if !self.in_flight.is_empty() {
                     let started = self.in_flight.remove(which % self.in_flight.len());
@@ -212,7 +214,10 @@ impl Model {
     }
 
     fn tell(&mut self, started: &Started, outcome: GitOutcome) {
-        let is_known = self.world.room.handle_git(self.world.now, started.op, outcome);
+        let is_known = self
+            .world
+            .room
+            .handle_git(self.world.now, started.op, outcome);
         assert!(is_known);
     }
 
@@ -250,9 +255,17 @@ impl Model {
         };
         let app = app.0;
         assert!(self.ended.insert(app), "an intent ends once");
-        let (place, text) = self.wanted.remove(&app).expect("only who wants something is told");
-        if matches!(end, PublishEnd::Published { .. } | PublishEnd::Unchanged { .. }) {
-            let said = self.branches.get(&place_name(PLACES[place].0, PLACES[place].1));
+        let (place, text) = self
+            .wanted
+            .remove(&app)
+            .expect("only who wants something is told");
+        if matches!(
+            end,
+            PublishEnd::Published { .. } | PublishEnd::Unchanged { .. }
+        ) {
+            let said = self
+                .branches
+                .get(&place_name(PLACES[place].0, PLACES[place].1));
             let said = said.and_then(|branch| branch.says.get(&app.to_string()));
             assert_eq!(said, Some(&text), "told when the remote has it, {end:?}");
         }

@@ -10,9 +10,7 @@ use super::world::{
 use crate::git::RefusalKind;
 use crate::git::job::PathRefusal;
 use crate::id::AppId;
-use crate::publish::{
-    BatchEnd, EditRefusal, GitOutcome, IntentEnd, PublishOutcome, PublishWait,
-};
+use crate::publish::{BatchEnd, EditRefusal, GitOutcome, IntentEnd, PublishOutcome, PublishWait};
 
 const FLUSH: Duration = Duration::from_secs(2);
 

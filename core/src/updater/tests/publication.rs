@@ -37,7 +37,8 @@ fn one_update_goes_from_the_watch_to_the_commit() {
     world.events();
     answer(&mut world, op, published());
     let events = world.events();
-    let told = |event: &Event| matches!(event, Event::Published { branch, .. } if &**branch == "main");
+    let told =
+        |event: &Event| matches!(event, Event::Published { branch, .. } if &**branch == "main");
     assert!(events.iter().any(told), "{events:?}");
     assert_eq!(world.last_run(), Some((RunKind::Check, RunEnd::Success)));
     let last = world.explain().last_publish.expect("it was published");
@@ -183,7 +184,11 @@ fn a_revision_that_is_no_branch_is_refused_before_anything_is_asked_of_git() {
     };
     source.target_revision = revision.into();
     world.tell(Input::Cluster(ClusterInput::Applied(Box::new(app))));
-    if world.core.poll_timeout().is_some_and(|due| due.at <= world.now.mono) {
+    if world
+        .core
+        .poll_timeout()
+        .is_some_and(|due| due.at <= world.now.mono)
+    {
         world.core.handle_timeout(world.now);
     }
     answer_listing(&mut world);
