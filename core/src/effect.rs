@@ -9,6 +9,7 @@ use core::time::Duration;
 use crate::credential::CredentialSource;
 use crate::http::HttpRequest;
 use crate::id::{AppKey, OpId};
+use crate::publish::GitJob;
 
 /// Work to start.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +20,9 @@ pub enum Effect {
     ReadCredential(OpId, CredentialSource),
     /// Talk to the Kubernetes API.
     Cluster(OpId, ClusterEffect),
+    /// Make one attempt with a Git repository, by running a [`crate::publish::Attempt`]; answered by
+    /// [`crate::input::Input::Git`].
+    Git(OpId, Box<GitJob>),
     /// Give up the operation if it still runs. It is answered all the same, exactly once.
     Cancel(OpId),
 }

@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::app::{IgnoreReason, Problem};
+use crate::git::ObjectId;
 use crate::id::{AppKey, OpId};
+use crate::publish::BatchReport;
 use crate::registry::{RegistryOutcome, ReloadCounts};
 use crate::schedule::ScheduleEvent;
 use crate::update::{Change, Counters, Reason, Refusal};
@@ -112,6 +114,33 @@ pub enum Event {
         key: AppKey,
         /// What changed.
         changes: Vec<Change>,
+    },
+    /// The remote has the changes.
+    Published {
+        /// Whose.
+        key: AppKey,
+        /// What changed.
+        changes: Vec<Change>,
+        /// The branch.
+        branch: Box<str>,
+        /// The commit.
+        commit: ObjectId,
+    },
+    /// The branch says already what was to be written.
+    AlreadyPublished {
+        /// Whose.
+        key: AppKey,
+        /// The branch.
+        branch: Box<str>,
+    },
+    /// An attempt at a batch of commits ended.
+    Batch(BatchReport),
+    /// The message of an application's commit could not be rendered; another text is used.
+    MessageNotRendered {
+        /// Whose.
+        key: AppKey,
+        /// What is wrong with the template, and which text is used.
+        detail: String,
     },
     /// A write failed for this attempt.
     WriteFailed {

@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use crate::app::{IgnoreReason, Problem, UnknownKey};
 use crate::event::{RunEnd, RunKind};
+use crate::git::ObjectId;
 use crate::id::AppKey;
+use crate::publish::PublishStanding;
 use crate::schedule::Standing;
 use crate::time::Time;
 use crate::update::{Reason, Refusal};
@@ -37,6 +39,48 @@ pub struct LastRun {
     pub end: RunEnd,
 }
 
+/// What became of the last write-back through Git.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LastPublish {
+    /// When.
+    pub ended: Time,
+    /// How.
+    pub end: LastPublishEnd,
+}
+
+/// How the last write-back through Git ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LastPublishEnd {
+    /// This commit has it.
+    Published {
+        /// The branch.
+        branch: Box<str>,
+        /// The commit.
+        commit: ObjectId,
+    },
+    /// The branch said it already.
+    Unchanged {
+        /// The branch.
+        branch: Box<str>,
+    },
+    /// Nothing was written, or it is not known.
+    Failed {
+        /// Why.
+        detail: Box<str>,
+    },
+}
+
+impl LastPublish {
+    /// Bytes held beside the record itself.
+    pub fn heap_bytes(&self) -> usize {
+        match &self.end {
+            LastPublishEnd::Published { branch: text, .. }
+            | LastPublishEnd::Unchanged { branch: text }
+            | LastPublishEnd::Failed { detail: text } => text.len(),
+        }
+    }
+}
+
 /// Why an application was, or was not, updated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Explanation {
@@ -52,6 +96,10 @@ pub struct Explanation {
     pub images: Box<[ImageReport]>,
     /// Why nothing is written for it, whatever was decided.
     pub refusal: Option<Refusal>,
+    /// What its repository waits for, while a commit of it is wanted.
+    pub publishing: Option<PublishStanding>,
+    /// What became of its last commit.
+    pub last_publish: Option<LastPublish>,
     /// The last run.
     pub last_run: Option<LastRun>,
     /// What runs now.

@@ -9,6 +9,7 @@ use crate::app::Application;
 use crate::credential::CredentialOutcome;
 use crate::http::HttpOutcome;
 use crate::id::{AppKey, OpId};
+use crate::publish::GitOutcome;
 use crate::registry::EndpointSettings;
 
 /// A fact from outside.
@@ -20,6 +21,8 @@ pub enum Input {
     Http(OpId, HttpOutcome),
     /// Answers [`crate::effect::Effect::ReadCredential`].
     Credential(OpId, CredentialOutcome),
+    /// Answers [`crate::effect::Effect::Git`].
+    Git(OpId, Box<GitOutcome>),
     /// Settings changed while the process runs.
     Settings(SettingsInput),
     /// The life of the process.

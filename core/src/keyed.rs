@@ -22,6 +22,8 @@ pub enum Purpose {
     Backoff = 3,
     /// How much earlier than at its full age a kept fact is asked for again.
     Revalidation = 4,
+    /// The name of a batch of commits.
+    Batch = 5,
 }
 
 impl Seed {

@@ -54,6 +54,7 @@ mod lookup;
 pub mod metrics;
 pub mod patch;
 pub mod probe;
+pub mod publish;
 pub mod registry;
 pub mod repo;
 pub mod rfc3339;

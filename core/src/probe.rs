@@ -107,7 +107,7 @@ impl Probe {
             Input::Credential(op, outcome) => {
                 self.registry.handle_credential(now, op, outcome);
             }
-            Input::Cluster(_) | Input::Settings(_) | Input::Process(_) => {}
+            Input::Cluster(_) | Input::Git(..) | Input::Settings(_) | Input::Process(_) => {}
         }
         self.registry.handle_timeout(now);
         self.advance();

@@ -141,6 +141,8 @@ pub enum WakeReason {
     Registry,
     /// A patch may be sent, repeated or is overdue.
     Writeback,
+    /// A batch is due, a publish is repeated or overdue.
+    Publish,
     /// An application's run as a whole reaches its deadline.
     RunDeadline,
     /// The shutdown grace period ends.

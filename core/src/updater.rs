@@ -11,6 +11,7 @@ mod decision;
 mod inquiry;
 mod journal;
 mod progress;
+mod publication;
 mod reload;
 mod run;
 mod view;
@@ -31,6 +32,7 @@ use crate::input::{Input, ProcessInput, SettingsInput};
 use crate::keyed::Seed;
 use crate::metrics::Metrics;
 use crate::patch::{PatchOutcome, Patches};
+use crate::publish::{PublishSettings, Publishes};
 use crate::registry::Registry;
 use crate::schedule::Schedule;
 use crate::time::{Now, Time, WakeReason, Wakeup};
@@ -52,6 +54,7 @@ pub struct Updater {
     schedule: Schedule,
     registry: Registry,
     patches: Patches,
+    publishes: Publishes,
     /// Runs that can go on, and applications to decide again, in the order in which they came.
     line: VecDeque<Work>,
     /// When runs reach their deadline.
@@ -101,6 +104,13 @@ impl Updater {
             schedule: Schedule::new(config.schedule, seed),
             registry: Registry::new(config.registry.clone(), seed),
             patches: Patches::new(config.patch.clone(), seed),
+            publishes: Publishes::new(
+                config
+                    .publish
+                    .clone()
+                    .unwrap_or_else(|| PublishSettings::new("")),
+                seed,
+            ),
             events: journal::Journal::new(Metrics::new(config.metrics, config.dry_run), now),
             config,
             now,
@@ -129,6 +139,10 @@ impl Updater {
             }
             Input::Credential(op, outcome) => {
                 let known = self.registry.handle_credential(self.now, op, outcome);
+                self.count_completion(known);
+            }
+            Input::Git(op, outcome) => {
+                let known = self.publishes.handle_git(self.now.mono, op, *outcome);
                 self.count_completion(known);
             }
             Input::Settings(SettingsInput::Registries(endpoints)) => self.on_registries(&endpoints),
@@ -180,6 +194,7 @@ impl Updater {
             (self.schedule.next_wakeup(), WakeReason::Schedule),
             (self.registry.next_wakeup(), WakeReason::Registry),
             (self.patches.next_wakeup(), WakeReason::Writeback),
+            (self.publishes.next_wakeup(), WakeReason::Publish),
             (
                 self.deadlines.first().map(|(at, _)| *at),
                 WakeReason::RunDeadline,
@@ -201,6 +216,7 @@ impl Updater {
                     && self.deadlines.is_empty()
                     && self.patches.in_flight() == 0
                     && self.patches.waiting() == 0
+                    && self.publishes.is_idle()
             }
             Stage::ShuttingDown { .. } => false,
             Stage::Stopped => true,
@@ -222,6 +238,7 @@ impl Updater {
     fn on_due(&mut self) {
         self.registry.handle_timeout(self.now);
         self.patches.handle_timeout(self.now.mono);
+        self.publishes.handle_timeout(self.now.mono);
         while let Some((at, id)) = self.deadlines.first().copied()
             && at <= self.now.mono
         {
@@ -253,6 +270,13 @@ impl Updater {
                 break;
             }
         }
+        // A batch takes all that one event made: it is looked at when nothing of that is left.
+        if budget > 0 && self.stage != Stage::Stopped {
+            self.publishes.handle_drained_turn(self.now, &mut self.ops);
+            while let Some(effect) = self.publishes.poll_effect() {
+                self.effects.push_back(effect);
+            }
+        }
         // The scheduler's last look may have ended a pass: that is told now, not with the next call.
         self.drain_schedule();
         self.is_turn_due = budget == 0;
@@ -262,6 +286,7 @@ impl Updater {
         self.events.keep_last(self.config.events_max);
         if let Stage::ShuttingDown { .. } = self.stage
             && self.patches.in_flight() == 0
+            && self.publishes.is_idle()
         {
             self.stop();
         }
@@ -292,6 +317,14 @@ impl Updater {
         // A lookup that was about to be sent may have failed instead, and that is all that happened.
         moved |= self.registry.has_outcome();
         while let Some(effect) = self.patches.poll_effect() {
+            moved = true;
+            self.effects.push_back(effect);
+        }
+        while let Some(outcome) = self.publishes.poll_outcome() {
+            moved = true;
+            self.on_publish(outcome);
+        }
+        while let Some(effect) = self.publishes.poll_effect() {
             moved = true;
             self.effects.push_back(effect);
         }
@@ -330,15 +363,16 @@ impl Updater {
         self.schedule.handle_shutdown();
         self.line.clear();
         self.abandon_unwritten();
-        let operations = self.patches.in_flight();
+        self.publishes.handle_drain();
+        let operations = self.patches.in_flight() + self.publishes.n_intents();
         self.events.push_back(Event::ShutdownBegun { operations });
     }
 
     fn stop(&mut self) {
+        let abandoned = self.patches.in_flight() + self.publishes.n_intents();
+        self.abandon_unpublished();
         self.stage = Stage::Stopped;
-        self.events.push_back(Event::Stopped {
-            abandoned: self.patches.in_flight(),
-        });
+        self.events.push_back(Event::Stopped { abandoned });
     }
 
     const fn is_running(&self) -> bool {

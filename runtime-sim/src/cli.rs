@@ -10,7 +10,7 @@ const USAGE: &str = "\
 image-updater-sim: the production core in virtual time
 
 Usage:
-  image-updater-sim run [--seed N] [--apps N] [--hours H] [--faultless | --single] [--planted S1|S10|L2] [--once] [--lines N]
+  image-updater-sim run [--seed N] [--apps N] [--hours H] [--faultless | --single] [--planted S1|S8|S10|L2] [--once] [--lines N]
   image-updater-sim swarm [--seed N] [--runs N] [--hours H] [--faultless | --single]
   image-updater-sim replay FILE
   image-updater-sim scale [--registry] [--json]
@@ -127,7 +127,7 @@ impl Command {
                 );
                 if let Some(name) = flags.value("--planted") {
                     let planted = Planted::from_invariant(name);
-                    let problem = || format!("--planted: {name:?} is none of S1, S10, L2");
+                    let problem = || format!("--planted: {name:?} is none of S1, S8, S10, L2");
                     options.plant(planted.ok_or_else(problem)?);
                 }
                 if let Some(lines) = flags.number("--lines")? {

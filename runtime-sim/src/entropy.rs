@@ -33,6 +33,12 @@ pub enum Stream {
     RegistryFaults = 7,
     /// Who logs in where.
     Logins = 8,
+    /// Derived options of Git repositories.
+    GitOptions = 9,
+    /// Who is written to Git, and what people do there.
+    Git = 10,
+    /// What goes wrong at Git servers.
+    GitFaults = 11,
 }
 
 impl Entropy {

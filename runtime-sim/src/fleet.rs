@@ -16,7 +16,7 @@ use image_updater_fixtures::Request;
 use image_updater_fixtures::cluster::{ChangeKind, Refusal};
 
 use crate::fault::RegistryFaults;
-use crate::options::{Faults, Options, Policy, Profile};
+use crate::options::{Faults, GitFaults, Options, Policy, Profile};
 use crate::settings;
 use crate::traffic::Traffic;
 use crate::workload::{
@@ -221,7 +221,7 @@ impl Fleet {
             let delay = match &effect {
                 Effect::Http(..) => HALF_WAY_HTTP,
                 Effect::Cluster(..) => HALF_WAY_CLUSTER,
-                Effect::ReadCredential(..) | Effect::Cancel(_) => Duration::ZERO,
+                Effect::ReadCredential(..) | Effect::Git(..) | Effect::Cancel(_) => Duration::ZERO,
             };
             self.push(delay, Step::Serve(Box::new(effect)));
         }
@@ -282,6 +282,7 @@ impl Fleet {
                 let input = Input::Credential(op, outcome);
                 self.push(HALF_WAY_CLUSTER, Step::Input(Box::new(input)));
             }
+            Effect::Git(..) => unreachable!("the settings of a fleet ask for no commits"),
             // Everything answers in time here: there is nothing to give up.
             Effect::Cancel(_) => {}
         }
@@ -351,6 +352,8 @@ fn options(size: FleetSize) -> Options {
         actions_per_hour: 0,
         faults: Faults::default(),
         registry_faults: RegistryFaults::default(),
+        git: 0,
+        git_faults: GitFaults::default(),
         logins: false,
         token_ttl_s: 300,
         rate: 0,
@@ -423,6 +426,7 @@ fn plan(size: FleetSize) -> Plan {
                     policy,
                     login: None,
                 }],
+                git: None,
             }
         })
         .collect();
@@ -432,6 +436,7 @@ fn plan(size: FleetSize) -> Plan {
         apps,
         absent: BTreeSet::new(),
         repos,
+        git: 0,
         actions: Vec::new(),
     }
 }

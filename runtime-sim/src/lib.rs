@@ -7,6 +7,7 @@ pub mod engine;
 pub mod entropy;
 pub mod fault;
 pub mod fleet;
+pub mod git;
 pub mod options;
 pub mod plan_file;
 pub mod registry_scale;

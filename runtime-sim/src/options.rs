@@ -42,6 +42,10 @@ pub struct Options {
     pub faults: Faults,
     /// Faults of registries, by class and window.
     pub registry_faults: RegistryFaults,
+    /// Git repositories that applications are written to; without any, all are patched.
+    pub git: u32,
+    /// Faults of Git servers.
+    pub git_faults: GitFaults,
     /// Some registries want to know who asks, some applications have pull secrets, passwords change.
     pub logins: bool,
     /// How long tokens live, in seconds.
@@ -108,6 +112,27 @@ pub struct Faults {
     pub restarts_per_day: u32,
 }
 
+/// Faults of Git servers, per million requests or pushes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct GitFaults {
+    /// Somebody else is faster with a push.
+    pub moved_first: u32,
+    /// A hook declines a push.
+    pub hook: u32,
+    /// A push is applied and its reply is lost.
+    pub reply_lost: u32,
+    /// A push is not applied and its reply is lost.
+    pub refused_lost: u32,
+    /// The reply of a push is lost, and it is applied later.
+    pub late: u32,
+    /// The web server answers 503.
+    pub status: u32,
+    /// The connection ends, before or after the request arrived.
+    pub reset: u32,
+    /// An answer does not come until the attempt is cancelled.
+    pub hang: u32,
+}
+
 /// Lines of the trace that a report shows unless it is asked for more.
 const LINES_MAX: usize = 40;
 
@@ -121,6 +146,8 @@ pub enum Planted {
     StaleListing,
     /// One application never learns that it is due (L2).
     ForgottenApp,
+    /// A commit changes a file that no application asked for (S8).
+    StrayEdit,
 }
 
 impl Planted {
@@ -130,6 +157,7 @@ impl Planted {
             Self::DoubleCheck => "S1",
             Self::StaleListing => "S10",
             Self::ForgottenApp => "L2",
+            Self::StrayEdit => "S8",
         }
     }
 
@@ -139,6 +167,7 @@ impl Planted {
             "S1" => Some(Self::DoubleCheck),
             "S10" => Some(Self::StaleListing),
             "L2" => Some(Self::ForgottenApp),
+            "S8" => Some(Self::StrayEdit),
             _ => None,
         }
     }
@@ -164,6 +193,8 @@ impl Options {
             actions_per_hour: 60,
             faults: Faults::default(),
             registry_faults: RegistryFaults::default(),
+            git: 0,
+            git_faults: GitFaults::default(),
             logins: false,
             token_ttl_s: 300,
             rate: 0,
@@ -176,7 +207,9 @@ impl Options {
 
     /// True when nothing goes wrong in the run.
     pub fn is_faultless(&self) -> bool {
-        self.faults == Faults::default() && self.registry_faults.is_none()
+        self.faults == Faults::default()
+            && self.registry_faults.is_none()
+            && self.git_faults == GitFaults::default()
     }
 
     /// Derives a run from `seed`. `apps` and `hours` replace what the seed would choose.
@@ -227,9 +260,17 @@ impl Options {
             Profile::Swarm => RegistryFaults::draw(&mut entropy),
             Profile::Single => RegistryFaults::draw_single(&mut entropy),
         };
+        let mut entropy = Entropy::new(seed, Stream::GitOptions);
+        let git = [0, 0, 1, 2, 5][entropy.index(5)];
+        let git_faults = match profile {
+            Profile::Faultless | Profile::Single => GitFaults::default(),
+            Profile::Swarm => GitFaults::draw(&mut entropy),
+        };
         Self {
             seed,
             apps,
+            git,
+            git_faults,
             horizon: Duration::from_secs(u64::from(hours) * 3600),
             profile,
             registries,
@@ -260,11 +301,15 @@ impl Options {
         self.planted = Some(planted);
         self.faults = Faults::default();
         self.registry_faults = RegistryFaults::default();
+        self.git_faults = GitFaults::default();
         self.profile = Profile::Faultless;
         self.cycle = false;
         self.policy = Policy::Default;
         self.per_repo_cap = 0;
         self.cooldown = Duration::ZERO;
+        if planted == Planted::StrayEdit {
+            self.git = self.git.max(1);
+        }
         if planted == Planted::ForgottenApp {
             // One slot for many: then others pass by long before the dispatch bound (L1) is over.
             self.apps = self.apps.clamp(40, 50);
@@ -310,6 +355,29 @@ impl Faults {
     }
 }
 
+impl GitFaults {
+    /// Switches each class on with a chance of one third, with wildly different weights.
+    fn draw(entropy: &mut Entropy) -> Self {
+        let mut class = |weights: [u32; 3]| {
+            if entropy.chance(333_333) {
+                weights[entropy.index(3)]
+            } else {
+                0
+            }
+        };
+        Self {
+            moved_first: class([10_000, 100_000, 600_000]),
+            hook: class([1_000, 20_000, 200_000]),
+            reply_lost: class([10_000, 100_000, 500_000]),
+            refused_lost: class([10_000, 100_000, 500_000]),
+            late: class([10_000, 100_000, 500_000]),
+            status: class([1_000, 20_000, 200_000]),
+            reset: class([1_000, 20_000, 200_000]),
+            hang: class([100, 2_000, 20_000]),
+        }
+    }
+}
+
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -342,7 +410,8 @@ impl fmt::Display for Options {
             "logins {}, token life {} s, rate {}, split {}",
             self.logins, self.token_ttl_s, self.rate, self.split
         )?;
-        write!(f, "{:?} {:?}", self.faults, self.registry_faults)
+        writeln!(f, "{:?} {:?}", self.faults, self.registry_faults)?;
+        write!(f, "git {} {:?}", self.git, self.git_faults)
     }
 }
 

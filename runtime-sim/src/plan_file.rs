@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::fault::{CLASSES, Drawn};
-use crate::options::{Faults, Options, Planted, Policy, Profile};
+use crate::options::{Faults, GitFaults, Options, Planted, Policy, Profile};
 
 /// The file of `options`.
 pub fn to_text(options: &Options) -> String {
@@ -43,6 +43,13 @@ pub fn to_text(options: &Options) -> String {
     line("actions-per-hour", &options.actions_per_hour);
     let mut faults = options.faults;
     for (name, rate) in classes(&mut faults) {
+        if *rate > 0 {
+            line(name, rate);
+        }
+    }
+    line("git", &options.git);
+    let mut faults = options.git_faults;
+    for (name, rate) in git_classes(&mut faults) {
         if *rate > 0 {
             line(name, rate);
         }
@@ -125,6 +132,7 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), String> {
         "per-repo-cap" => options.per_repo_cap = number(value)?,
         "cooldown-s" => options.cooldown = Duration::from_secs(number(value)?),
         "actions-per-hour" => options.actions_per_hour = number(value)?,
+        "git" => options.git = number(value)?,
         "logins" => options.logins = one_of(value, ["off", "on"])?,
         "token-life-s" => options.token_ttl_s = number(value)?,
         "rate" => options.rate = number(value)?,
@@ -134,10 +142,11 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), String> {
         "fault" => options.registry_faults.drawn.push(drawn(value)?),
         "planted" => {
             let planted = Planted::from_invariant(value);
-            options.planted = Some(planted.ok_or("there are S1, S10, L2")?);
+            options.planted = Some(planted.ok_or("there are S1, S8, S10, L2")?);
         }
         _ => {
-            let mut class = classes(&mut options.faults).into_iter();
+            let git = git_classes(&mut options.git_faults);
+            let mut class = classes(&mut options.faults).into_iter().chain(git);
             let (_, rate) = class
                 .find(|(name, _)| *name == key)
                 .ok_or("there is no such key")?;
@@ -202,6 +211,20 @@ pub fn classes(faults: &mut Faults) -> [(&'static str, &mut u32); 11] {
         ("lost", &mut faults.lost),
         ("watch-resets-per-hour", &mut faults.watch_resets_per_hour),
         ("restarts-per-day", &mut faults.restarts_per_day),
+    ]
+}
+
+/// The classes of faults of Git servers.
+pub fn git_classes(faults: &mut GitFaults) -> [(&'static str, &mut u32); 8] {
+    [
+        ("git-moved-first", &mut faults.moved_first),
+        ("git-hook", &mut faults.hook),
+        ("git-reply-lost", &mut faults.reply_lost),
+        ("git-refused-lost", &mut faults.refused_lost),
+        ("git-late", &mut faults.late),
+        ("git-status", &mut faults.status),
+        ("git-reset", &mut faults.reset),
+        ("git-hang", &mut faults.hang),
     ]
 }
 

@@ -35,13 +35,14 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     };
     writeln!(
         out,
-        "{verdict:<4} {} options {:#018x} hash {:#018x} steps {} checks {} writes {} faults {}",
+        "{verdict:<4} {} options {:#018x} hash {:#018x} steps {} checks {} writes {} commits {} faults {}",
         reproduce(options),
         options.hash(),
         report.hash,
         report.steps,
         report.checks,
         report.writes,
+        report.commits,
         report.injected.values().sum::<u64>(),
     )?;
     let Err(failure) = &report.verdict else {

@@ -45,6 +45,8 @@ pub struct Report {
     pub checks: u64,
     /// Updates written.
     pub writes: u64,
+    /// Commits that landed.
+    pub commits: u64,
     /// Faults injected, by class.
     pub injected: BTreeMap<&'static str, u64>,
     /// What did not hold.
@@ -136,6 +138,7 @@ pub(crate) fn report(engine: &mut Engine, verdict: Result<(), Failure>) -> Repor
         steps: engine.steps,
         checks: engine.observers.liveness.checks,
         writes: engine.observers.ledger.writes,
+        commits: engine.observers.commits.landed,
         injected: std::mem::take(&mut engine.injected),
         verdict,
         trace: std::mem::take(&mut engine.trace),
@@ -257,6 +260,7 @@ impl Report {
             steps: 0,
             checks: 0,
             writes: 0,
+            commits: 0,
             injected: BTreeMap::new(),
             verdict: Err(Failure {
                 code,

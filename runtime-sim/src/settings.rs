@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use image_updater_core::config::{Config, Settings};
+use image_updater_core::publish::PublishSettings;
 use image_updater_core::registry::{EndpointSettings, RegistrySettings};
 use image_updater_core::schedule::{self, Concurrency, Mode, ScheduleSettings};
 
 use crate::options::{Options, Policy};
 use crate::workload::{LoginModel, Plan, RegistryModel};
-use crate::world::host;
+use crate::world::{NAMESPACE, host};
 
 /// The settings of a run, validated.
 ///
@@ -40,6 +41,7 @@ pub fn config(options: &Options, plan: &Plan) -> Result<Config, String> {
         ..RegistrySettings::default()
     };
     let mut settings = Settings::new(schedule, registry);
+    settings.publish = Some(PublishSettings::new(NAMESPACE));
     settings.shutdown_grace = Duration::from_secs(25);
     Config::new(settings).map_err(|error| error.to_string())
 }

@@ -10,6 +10,7 @@ use image_updater_core::time::Time;
 
 use crate::entropy::{Entropy, Stream};
 use crate::fault::Scripted;
+use crate::git::{GitAction, GitModel};
 use crate::options::Options;
 use crate::world::{PAGE_TAGS, PAGE_TAGS_MAX};
 
@@ -31,6 +32,8 @@ pub struct Plan {
     pub absent: BTreeSet<AppIdx>,
     /// The repositories.
     pub repos: Vec<RepoModel>,
+    /// How many Git repositories there are.
+    pub git: usize,
     /// Timed actions, in order.
     pub actions: Vec<(Time, Action)>,
 }
@@ -84,6 +87,8 @@ pub struct AppModel {
     pub kustomize: bool,
     /// Its images.
     pub images: Vec<ImageModel>,
+    /// Where it is written in Git; it is patched when nowhere.
+    pub git: Option<GitModel>,
 }
 
 /// One listed image.
@@ -154,6 +159,8 @@ pub enum Action {
     Restart,
     /// A registry gets into trouble.
     Trouble(Box<Scripted>),
+    /// Something happens to a Git repository.
+    Git(usize, GitAction),
     /// A login gets another password.
     Rotate {
         /// Whose.
@@ -182,12 +189,17 @@ impl Plan {
             actions.extend(rotations(options, logins.len()));
             actions.sort_by_key(|(time, _)| *time);
         }
+        if options.git > 0 {
+            actions.extend(crate::git::generate(options, &mut apps));
+            actions.sort_by_key(|(time, _)| *time);
+        }
         Self {
             registries,
             logins,
             apps,
             absent: BTreeSet::new(),
             repos,
+            git: usize::try_from(options.git).expect("a small number"),
             actions,
         }
     }
@@ -213,6 +225,7 @@ impl Plan {
             | Action::WatchReset
             | Action::Restart
             | Action::Trouble(_)
+            | Action::Git(..)
             | Action::Rotate { .. } => true,
         });
         plan
@@ -368,6 +381,7 @@ impl AppModel {
             name: format!("app-{idx}"),
             kustomize: entropy.chance(400_000),
             images,
+            git: None,
         }
     }
 }
@@ -531,6 +545,7 @@ mod tests {
                     | Action::WatchReset
                     | Action::Restart
                     | Action::Trouble(_)
+                    | Action::Git(..)
                     | Action::Rotate { .. } => {}
                 }
             }

@@ -12,6 +12,7 @@ use image_updater_fixtures::registry::ImageSpec;
 use image_updater_fixtures::{AppSpec, Cluster, Registry, registry};
 use serde_json::{Value, json};
 
+use crate::git::{self, GitWorld};
 use crate::workload::{
     Access, Action, AppIdx, AppModel, ImageModel, ImagePolicy, LoginModel, Plan, RegistryModel,
     RepoIdx, Version, tag,
@@ -48,6 +49,8 @@ pub struct World {
     pub apps: Vec<AppModel>,
     /// Which of them exist.
     pub alive: BTreeSet<AppIdx>,
+    /// The Git repositories.
+    pub git: GitWorld,
     repos: Vec<(String, String)>,
     models: Vec<RegistryModel>,
     logins: Vec<Login>,
@@ -115,6 +118,7 @@ impl World {
             alive: (0..plan.apps.len())
                 .filter(|app| !plan.absent.contains(app))
                 .collect(),
+            git: GitWorld::new(plan.git),
             repos,
             models: plan.registries.clone(),
             logins: plan
@@ -140,12 +144,14 @@ impl World {
         world
     }
 
-    /// Does what the plan says; restarts and watch resets are the engine's.
+    /// Does what the plan says, and returns whom Argo CD is going to sync because of it; restarts and watch
+    /// resets are the engine's.
     ///
     /// # Panics
     /// When the action names what the plan does not have.
-    pub fn act(&mut self, now: Time, action: &Action) {
+    pub fn act(&mut self, now: Time, action: &Action) -> Vec<AppIdx> {
         match action {
+            Action::Git(repo, action) => return self.git.act(*repo, action, &self.apps),
             Action::Push(repo, version) => {
                 let (host, name) = self.repos[*repo].clone();
                 let registry = self
@@ -197,6 +203,11 @@ impl World {
                 self.guard_registries();
             }
             Action::WatchReset | Action::Restart | Action::Trouble(_) => {}
+        }
+        // Argo CD takes what Git says of an application that is made anew.
+        match action {
+            Action::Create(app) if self.apps[*app].git.is_some() => vec![*app],
+            _ => Vec::new(),
         }
     }
 
@@ -250,9 +261,21 @@ impl World {
 
     /// Argo CD syncs one application.
     pub fn sync(&mut self, name: &str) {
+        let Some(model) = Self::app_idx(name).and_then(|app| self.apps.get(app)) else {
+            return;
+        };
+        let git = &self.git;
         self.cluster.edit(NAMESPACE, name, |object| {
-            *object = image_updater_fixtures::cluster::reconciled(object);
+            let seen = git.laid_over(object, model);
+            object["status"] = image_updater_fixtures::cluster::reconciled(&seen)["status"].clone();
         });
+    }
+
+    /// An application as Argo CD sees it: with what Git says of it.
+    pub fn effective(&self, app: AppIdx) -> Option<Value> {
+        let model = &self.apps[app];
+        let object = self.cluster.application(NAMESPACE, &model.name)?;
+        Some(self.git.laid_over(object, model))
     }
 
     /// Registry host and repository name of a repository of the plan.
@@ -265,7 +288,7 @@ impl World {
     pub fn held_tag(&self, app: AppIdx) -> Option<String> {
         let model = &self.apps[app];
         let image = model.images.first()?;
-        let object = self.cluster.application(NAMESPACE, &model.name)?;
+        let object = &self.effective(app)?;
         let written = crate::checks::written(object, model, image, self);
         let (host, name) = &self.repos[image.repo];
         let prefix = format!("{host}/{name}:");
@@ -325,6 +348,14 @@ impl World {
             if let Some(login) = login {
                 let source = self.logins[*login].model.source.to_string();
                 spec = spec.annotation(&format!("{alias}.pull-secret"), &source);
+            }
+        }
+        if let Some(git) = model.git {
+            spec = spec
+                .repo_url(&git::url(git.repo))
+                .annotation("write-back-method", "git");
+            if let Some(branch) = git.base.annotation() {
+                spec = spec.annotation("git-branch", branch);
             }
         }
         spec.to_json()

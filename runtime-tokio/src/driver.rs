@@ -12,7 +12,9 @@ use std::pin::pin;
 
 use image_updater_core::effect::{ClusterEffect, Effect};
 use image_updater_core::event::Event;
+use image_updater_core::git::{Refusal, RefusalKind};
 use image_updater_core::input::{ClusterInput, Input, ProcessInput};
+use image_updater_core::publish::GitOutcome;
 use image_updater_core::time::WakeReason;
 use image_updater_core::{Config, Seed, Updater};
 use thiserror::Error;
@@ -258,6 +260,16 @@ impl Starter {
                     Input::Cluster(ClusterInput::Read(op, outcome))
                 };
                 self.operations.start(op, Answer::Read, work);
+            }
+            Effect::Git(op, _) => {
+                // Settings of this driver ask for no commits as long as it has no way to Git servers.
+                let text = "this driver has no way to Git servers";
+                let outcome = GitOutcome::Refused {
+                    refusal: Refusal::new(RefusalKind::NotGit, text),
+                    ends: Vec::new(),
+                };
+                let work = async move { Input::Git(op, Box::new(outcome)) };
+                self.operations.start(op, Answer::Git, work);
             }
             Effect::Cancel(op) => self.operations.cancel(op),
         }

@@ -15,6 +15,7 @@ use image_updater_core::credential::CredentialOutcome;
 use image_updater_core::http::{HttpOutcome, TransportFailure, TransportKind};
 use image_updater_core::id::OpId;
 use image_updater_core::input::{ClusterInput, Input, PatchOutcome, ReadOutcome};
+use image_updater_core::publish::GitOutcome;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -31,6 +32,8 @@ pub enum Answer {
     Patched,
     /// [`ClusterInput::Read`].
     Read,
+    /// [`Input::Git`].
+    Git,
 }
 
 impl Answer {
@@ -58,6 +61,16 @@ impl Answer {
                 Input::Cluster(ClusterInput::Patched(op, PatchOutcome::Unknown(detail)))
             }
             Self::Read => Input::Cluster(ClusterInput::Read(op, ReadOutcome::Transient(detail))),
+            // Nor what became of a push: the branch is asked before anything is repeated.
+            Self::Git => {
+                let outcome = GitOutcome::Unknown {
+                    since: None,
+                    branch: Box::default(),
+                    detail,
+                    ends: Vec::new(),
+                };
+                Input::Git(op, Box::new(outcome))
+            }
         }
     }
 }
@@ -206,11 +219,12 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Answer; 4] = [
+    const ALL: [Answer; 5] = [
         Answer::Http,
         Answer::Credential,
         Answer::Patched,
         Answer::Read,
+        Answer::Git,
     ];
 
     #[tokio::test]

@@ -357,6 +357,10 @@ impl Told {
             | Event::Redecided { .. }
             | Event::WriteRefused { .. }
             | Event::DryRun { .. }
+            | Event::Published { .. }
+            | Event::AlreadyPublished { .. }
+            | Event::Batch(_)
+            | Event::MessageNotRendered { .. }
             | Event::WriteFailed { .. }
             | Event::RegistriesRefused { .. }
             | Event::Schedule(_)

@@ -51,6 +51,7 @@ fn each_planted_bug_is_found_by_its_own_invariant() {
     for (planted, code) in [
         (Planted::DoubleCheck, ExitCode::Safety),
         (Planted::StaleListing, ExitCode::Safety),
+        (Planted::StrayEdit, ExitCode::Safety),
         (Planted::ForgottenApp, ExitCode::Liveness),
     ] {
         let mut options = Options::quiet(5);
@@ -92,6 +93,23 @@ fn each_class_of_faults_strikes_and_is_survived() {
             assert!(report.injected.contains_key(class), "{name} never struck");
         }
         assert!(report.writes > 0, "{name}: nothing was written");
+    }
+}
+
+#[test]
+fn each_class_of_faults_of_git_strikes_and_is_survived() {
+    for idx in 0..8 {
+        let mut options = Options::quiet(12);
+        options.profile = Profile::Swarm;
+        options.git = 2;
+        let mut classes = plan_file::git_classes(&mut options.git_faults);
+        let (name, rate) = &mut classes[idx];
+        let name = *name;
+        **rate = 300_000;
+        let report = run(&options);
+        assert_holds(&report);
+        assert!(report.injected.contains_key(name), "{name} never struck");
+        assert!(report.commits > 0, "{name}: nothing was committed");
     }
 }
 

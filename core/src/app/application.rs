@@ -25,6 +25,8 @@ pub struct Application {
     pub annotations: Annotations,
     /// `spec.source`, `spec.sources` and `spec.sourceHydrator.drySource`.
     pub sources: Sources,
+    /// `spec.project`: whose credentials may be used.
+    pub project: Box<str>,
     /// `status.sourceType`; empty when the application was never reconciled.
     pub source_type: Box<str>,
     /// `status.sourceTypes`, in the order of `spec.sources`.
@@ -51,6 +53,7 @@ impl Application {
             + self.key.name.len()
             + self.uid.len()
             + self.resource_version.len()
+            + self.project.len()
             + self.source_type.len()
             + size_of_val(annotations)
             + sum(annotations, |(key, value)| key.len() + value.len())
@@ -134,9 +137,10 @@ impl Annotations {
 }
 
 /// Where an application takes its manifests from.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Sources {
     /// Neither `source` nor `sources` nor a hydrator: nothing can be written.
+    #[default]
     None,
     /// `spec.source`.
     Single(Source),

@@ -11,7 +11,7 @@ use core::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::application::{ANNOTATION_PREFIX, Annotations, Application, Sources};
+use super::application::{ANNOTATION_PREFIX, Annotations, Application};
 use super::shape::{Gaps, List, Notes, Shape, Step, Text, next_key, next_name};
 use super::spec::Spec;
 use crate::id::AppKey;
@@ -132,12 +132,14 @@ impl<'de> Visitor<'de> for Document {
             }
         }
         let status = status.unwrap_or_default();
+        let spec = spec.unwrap_or_default();
         Ok(Application {
             key: AppKey::new(metadata.namespace, metadata.name),
             uid: metadata.uid,
             resource_version: metadata.resource_version,
             annotations: metadata.annotations,
-            sources: spec.unwrap_or(Sources::None),
+            sources: spec.sources,
+            project: spec.project,
             source_type: status.source_type,
             source_types: status.source_types.into_boxed_slice(),
             images: status.images.into_boxed_slice(),
@@ -297,6 +299,7 @@ pub(super) mod tests {
     use super::super::application::Helm;
     use super::super::shape::{KEPT_BYTES_MAX, PROBLEMS_MAX};
     use super::*;
+    use crate::app::Sources;
     use alloc::vec;
     use serde_json::{Value, json};
 

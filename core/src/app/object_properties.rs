@@ -135,7 +135,7 @@ fn written(app: &Application) -> Value {
         .iter()
         .map(|(key, value)| (format!("{ANNOTATION_PREFIX}{key}"), json!(value)))
         .collect();
-    let spec = match &app.sources {
+    let mut spec = match &app.sources {
         Sources::None => json!({}),
         Sources::Single(source) => json!({"source": source_value(source)}),
         Sources::Multiple(sources) => {
@@ -143,6 +143,7 @@ fn written(app: &Application) -> Value {
         }
         Sources::Hydrated(dry) => json!({"sourceHydrator": {"drySource": source_value(dry)}}),
     };
+    spec["project"] = json!(app.project);
     json!({
         "metadata": {"namespace": app.key.namespace, "name": app.key.name, "uid": app.uid,
             "resourceVersion": app.resource_version, "annotations": annotations},

@@ -1,5 +1,6 @@
 //! The shape of an Application's `spec`: its sources with their Helm and Kustomize blocks.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use serde::de::MapAccess;
@@ -8,18 +9,24 @@ use super::application::{Helm, Kustomize, Parameter, Source, Sources};
 use super::object::{IMAGES, PARAMETER_BYTES_MAX, PARAMETERS_MAX, SOURCES_MAX, TEXT};
 use super::shape::{Gaps, List, Notes, Shape, Step, Text, Truth, next_name};
 
-/// `spec`, of which the sources are read.
+/// `spec`, of which the sources and the project are read.
 pub(super) struct Spec;
 
+#[derive(Default)]
+pub(super) struct SpecValue {
+    pub(super) sources: Sources,
+    pub(super) project: Box<str>,
+}
+
 impl<'de> Shape<'de> for Spec {
-    type Value = Sources;
+    type Value = SpecValue;
     const WANTED: &'static str = "an object";
 
     fn on_object<A: MapAccess<'de>>(
         self,
         notes: &mut Notes,
         mut map: A,
-    ) -> Result<Option<Sources>, A::Error> {
+    ) -> Result<Option<SpecValue>, A::Error> {
         const SOURCES: List<SourceShape> = List {
             element: SourceShape,
             items_max: SOURCES_MAX,
@@ -28,21 +35,28 @@ impl<'de> Shape<'de> for Spec {
         let mut single = None;
         let mut listed: Option<Vec<Source>> = None;
         let mut hydrator = None;
-        while let Some(name) = next_name(&mut map, &["source", "sources", "sourceHydrator"])? {
+        let mut project = None;
+        let names = &["source", "sources", "sourceHydrator", "project"];
+        while let Some(name) = next_name(&mut map, names)? {
             let step = Step::Member(name);
             match name {
                 "source" => single = notes.member(&mut map, step, SourceShape)?,
                 "sources" => listed = notes.member(&mut map, step, SOURCES)?,
+                "project" => project = notes.member(&mut map, step, TEXT)?,
                 _ => hydrator = notes.member(&mut map, step, Hydrator)?,
             }
         }
         let listed = listed.filter(|sources| !sources.is_empty());
         // With a hydrator an application is not multi-source, whatever else it has (`images.md` 5.3).
-        Ok(Some(match (hydrator, listed, single) {
+        let sources = match (hydrator, listed, single) {
             (Some(dry), _, _) => Sources::Hydrated(dry),
             (None, Some(listed), _) => Sources::Multiple(listed.into_boxed_slice()),
             (None, None, Some(single)) => Sources::Single(single),
             (None, None, None) => Sources::None,
+        };
+        Ok(Some(SpecValue {
+            sources,
+            project: project.unwrap_or_default(),
         }))
     }
 }

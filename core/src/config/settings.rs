@@ -10,6 +10,7 @@ use crate::app::NamePatterns;
 use crate::image::Platform;
 use crate::metrics::MetricsSettings;
 use crate::patch::PatchSettings;
+use crate::publish::PublishSettings;
 use crate::registry::RegistrySettings;
 use crate::schedule::ScheduleSettings;
 
@@ -22,6 +23,9 @@ pub struct Settings {
     pub registry: RegistrySettings,
     /// The bounds of patching Applications.
     pub patch: PatchSettings,
+    /// Write-back through Git. This is the one switch: without it, applications that ask for Git are decided and
+    /// explained, and nothing is written for them.
+    pub publish: Option<PublishSettings>,
     /// How finely things are counted.
     pub metrics: MetricsSettings,
     /// `--match-application-name`: glob patterns, any of which must match; none match everything.
@@ -49,6 +53,7 @@ impl Settings {
             schedule,
             registry,
             patch: PatchSettings::default(),
+            publish: None,
             metrics: MetricsSettings::default(),
             name_patterns: Vec::new(),
             runtime_platform: Platform::new("linux", "amd64"),
@@ -68,6 +73,7 @@ pub struct Config {
     pub(crate) schedule: ScheduleSettings,
     pub(crate) registry: RegistrySettings,
     pub(crate) patch: PatchSettings,
+    pub(crate) publish: Option<PublishSettings>,
     pub(crate) metrics: MetricsSettings,
     pub(crate) names: NamePatterns,
     pub(crate) runtime_platform: Platform,
@@ -124,6 +130,7 @@ impl Config {
         if settings.patch.in_flight_max == 0 || settings.patch.attempts_max == 0 {
             problems.push("patches: at least one in flight and one attempt are needed".to_string());
         }
+        problems.extend(settings.publish.iter().flat_map(PublishSettings::problems));
         if settings.applications_max == 0 {
             problems.push("applications: at least one must be allowed".to_string());
         }
@@ -140,6 +147,7 @@ impl Config {
             schedule,
             registry,
             patch: settings.patch,
+            publish: settings.publish,
             metrics: settings.metrics,
             names,
             runtime_platform: settings.runtime_platform,

@@ -104,6 +104,10 @@ impl Metrics {
             | Event::WriteRefused { .. }
             | Event::DryRun { .. }
             | Event::Written { .. }
+            | Event::Published { .. }
+            | Event::AlreadyPublished { .. }
+            | Event::Batch(_)
+            | Event::MessageNotRendered { .. }
             | Event::WriteFailed { .. }
             | Event::OperationStalled { .. }
             | Event::Schedule(ScheduleEvent::PassStarted { .. })

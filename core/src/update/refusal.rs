@@ -16,6 +16,8 @@ pub enum Refusal {
     Method(WriteBackMethodError),
     /// `git-branch` has more than two parts.
     GitBranch(Box<str>),
+    /// Where a commit is to go cannot be followed.
+    Git(Box<str>),
     /// Updates are to be written with Git, which this version does not do.
     GitNotBuilt,
 }
@@ -28,6 +30,7 @@ impl Refusal {
             Self::Annotation(_) => "unreadable-annotation",
             Self::Method(_) => "write-back-method-unsupported",
             Self::GitBranch(_) => "invalid-git-branch",
+            Self::Git(_) => "invalid-git-write-back",
             Self::GitNotBuilt => "git-not-built",
         }
     }
@@ -43,6 +46,7 @@ impl fmt::Display for Refusal {
                 f,
                 "invalid git-branch {text:?}: expected <base>, <base>:<write> or :<write>"
             ),
+            Self::Git(text) => f.write_str(text),
             Self::GitNotBuilt => f.write_str(
                 "write-back with git is not built yet in this version: nothing was written; \
                  use write-back-method argocd, or leave this application to the program that \

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::app::{Application, IgnoreReason};
 use crate::bytes;
-use crate::explain::{ImageReport, LastRun};
+use crate::explain::{ImageReport, LastPublish, LastRun};
 use crate::id::{AppId, AppKey};
 use crate::registry::RepositoryId;
 use crate::update::Refusal;
@@ -34,6 +34,8 @@ pub(super) struct Entry {
     pub(super) reports: Box<[ImageReport]>,
     /// Why nothing is written for it, as it was decided last.
     pub(super) refusal: Option<Box<Refusal>>,
+    /// What became of its last commit.
+    pub(super) last_publish: Option<Box<LastPublish>>,
     /// How its last run ended.
     pub(super) last_run: Option<LastRun>,
     /// The listing generation that named it last.
@@ -91,6 +93,7 @@ impl Apps {
             again: false,
             reports: Box::default(),
             refusal: None,
+            last_publish: None,
             last_run: None,
             seen: self.generation,
             answered: 0,

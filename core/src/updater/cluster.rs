@@ -135,6 +135,7 @@ impl Updater {
                 entry.ignored = Some(reason);
                 entry.reports = Box::default();
                 entry.refusal = None;
+                entry.last_publish = None;
             }
             return;
         }

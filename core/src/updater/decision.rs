@@ -10,7 +10,7 @@ use crate::event::{Event, RunKind};
 use crate::explain::ImageReport;
 use crate::id::AppId;
 use crate::lookup::{Found, found};
-use crate::update::{Decision, Refusal, WriteBack, decide};
+use crate::update::{Decision, WriteBack, decide};
 
 impl Updater {
     /// Decides on the freshest record, and writes or ends.
@@ -40,7 +40,8 @@ impl Updater {
                     self.put_in_line(id);
                 }
             }
-            WriteBack::Patch(_) => {
+            WriteBack::Git if may_write => self.put_in_batch(id, decision.changes, counters),
+            WriteBack::Patch(_) | WriteBack::Git => {
                 if self.config.dry_run {
                     self.events.push_back(Event::DryRun {
                         key,
@@ -49,9 +50,7 @@ impl Updater {
                 }
                 self.finish_run(id, end_of(&counters), counters);
             }
-            WriteBack::None | WriteBack::Git | WriteBack::Refused(_) => {
-                self.finish_unwritten(id, counters);
-            }
+            WriteBack::None | WriteBack::Refused(_) => self.finish_unwritten(id, counters),
         }
     }
 
@@ -76,8 +75,12 @@ impl Updater {
             .map(|(image, state)| found(&self.registry, image, state))
             .collect();
         let mut decision = decide(&entry.app, &run.plan, &|at| found[at].to_lookup());
+        let mut commit = None;
         if decision.write == WriteBack::Git {
-            decision.refuse(Refusal::GitNotBuilt);
+            match self.commit_of(&entry.app, &run.plan, &decision) {
+                Ok(made) => commit = Some(made),
+                Err(refusal) => decision.refuse(refusal),
+            }
         }
         let texts = run
             .plan
@@ -92,7 +95,16 @@ impl Updater {
             })
             .collect();
         let key = entry.app.key.clone();
+        if let Some((_, Some(detail))) = &commit {
+            self.events.push_back(Event::MessageNotRendered {
+                key: key.clone(),
+                detail: detail.clone(),
+            });
+        }
         let entry = self.apps.entry_mut(id)?;
+        if let Some(run) = entry.run.as_mut() {
+            run.commit = commit.map(|(commit, _)| Box::new(commit));
+        }
         for (at, report) in reports.iter().enumerate() {
             // Every check tells all it found; a re-decision only what it found anew.
             let is_news = entry.reports.get(at) != Some(report);

@@ -28,6 +28,7 @@ impl Updater {
         let (kind, plan) = (run.kind, mem::replace(&mut run.plan, Plan::empty()));
         // What was decided by an earlier plan is not written.
         run.draft = None;
+        run.commit = None;
         // An endpoint may have become usable since: whatever is looked up has its user.
         let repositories = self.retained_repositories(&plan);
         self.use_repositories(id, repositories);
@@ -249,7 +250,12 @@ impl Updater {
             Phase::Facts if run.awaits_facts() => {}
             Phase::Facts if run.are_facts_outdated => self.fetch_facts(id),
             Phase::Listings | Phase::Facts => self.decide_run(id),
-            Phase::Slot | Phase::InLine | Phase::Patching | Phase::Reading | Phase::Answered => {}
+            Phase::Slot
+            | Phase::InLine
+            | Phase::Patching
+            | Phase::Reading
+            | Phase::Publishing
+            | Phase::Answered => {}
         }
     }
 

@@ -63,10 +63,15 @@ impl Updater {
             {
                 run.check_follows = Some(kind);
             }
+            // So does a commit that is being sent; one that only waits is decided anew.
+            Some(run) if run.phase == Phase::Publishing && self.publishes.is_under_way(id) => {
+                run.check_follows = Some(kind);
+                self.schedule.give_slot(key);
+            }
             // One that still looks things up gives way.
             Some(_) | None => {
                 self.end_run(id);
-                self.begin_run(id, kind);
+                self.begin_run(id, kind, true);
             }
         }
     }
@@ -122,6 +127,7 @@ impl Updater {
                     run.next_plan = Some(Box::new(plan));
                     entry.again |= is_asked;
                 }
+                Phase::Publishing => self.revise(id, Some(plan), is_asked),
             },
             None if is_asked => self.want_redecision(id),
             None => {}
@@ -141,6 +147,7 @@ impl Updater {
                 Phase::InLine | Phase::Patching | Phase::Reading | Phase::Answered => {
                     entry.again = true;
                 }
+                Phase::Publishing => self.revise(id, None, true),
             },
             None => self.want_redecision(id),
         }
@@ -173,11 +180,11 @@ impl Updater {
         if entry.run.is_some() {
             entry.again = true;
         } else if entry.ignored.is_none() && self.is_running() {
-            self.begin_run(id, RunKind::Redecision);
+            self.begin_run(id, RunKind::Redecision, false);
         }
     }
 
-    fn begin_run(&mut self, id: AppId, kind: RunKind) {
+    fn begin_run(&mut self, id: AppId, kind: RunKind, has_slot: bool) {
         let Some(entry) = self.apps.entry_mut(id) else {
             return;
         };
@@ -192,9 +199,11 @@ impl Updater {
             phase: Phase::Listings,
             plan,
             lookups: Vec::new(),
-            has_slot: kind.is_scheduled(),
+            has_slot,
             are_facts_outdated: false,
             draft: None,
+            commit: None,
+            n_revisions: 0,
             unproved: None,
             attempts: Attempts::default(),
             next_plan: None,
@@ -210,7 +219,8 @@ impl Updater {
         let Some(run) = self.apps.entry_mut(id).and_then(|entry| entry.run.as_mut()) else {
             return;
         };
-        if run.is_in_flight() {
+        let is_published = run.phase == Phase::Publishing && self.publishes.is_under_way(id);
+        if run.is_in_flight() || is_published {
             run.deadline = self.now.mono.after(ANSWER_GRACE);
             self.deadlines.insert((run.deadline, id));
             return;
@@ -256,7 +266,8 @@ impl Updater {
         };
         // The slot is that of the check by now.
         if self.is_running() {
-            self.begin_run(id, kind);
+            // A commit waits without a slot, and so does the check that follows it.
+            self.begin_run(id, kind, run.phase != Phase::Publishing);
             return;
         }
         let end = RunEnd::Abandoned;
@@ -311,12 +322,16 @@ impl Updater {
         if run.phase == Phase::InLine {
             self.patches.forget(id);
         }
+        if run.phase == Phase::Publishing {
+            self.publishes.forget(id);
+        }
         Some(run)
     }
 
     /// Ends all runs that have not begun to write: the process is going down.
     pub(super) fn abandon_unwritten(&mut self) {
-        let idle = |run: &Run| !run.is_in_flight();
+        // Commits that were decided on go out first (WB-06).
+        let idle = |run: &Run| !run.is_in_flight() && run.phase != Phase::Publishing;
         let ids: Vec<AppId> = self
             .apps
             .iter()

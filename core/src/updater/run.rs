@@ -7,6 +7,8 @@
 //!                                            in line ──► patching ──► done
 //!                                               ▲           │
 //!                                               └─ reading ◄┘ conflict, or the reply was lost
+//!                                            publishing ──► done
+//!                                            (in a batch, no slot)
 //! ```
 
 use alloc::boxed::Box;
@@ -15,6 +17,7 @@ use alloc::vec::Vec;
 use crate::effect::PatchOperation;
 use crate::event::RunKind;
 use crate::lookup::LookupState;
+use crate::publish::{BatchKey, Intent, RepositoryUrl};
 use crate::time::Time;
 use crate::update::{Change, Counters, ImagePlan, Plan};
 
@@ -34,6 +37,10 @@ pub(super) struct Run {
     pub(super) are_facts_outdated: bool,
     /// What is to be written, as it was decided last.
     pub(super) draft: Option<Box<Draft>>,
+    /// What is to be committed, as it was decided last.
+    pub(super) commit: Option<Box<Commit>>,
+    /// How often its intent was decided anew while it waited.
+    pub(super) n_revisions: u32,
     /// What was sent while the reply was lost: finding it there means that it was applied.
     pub(super) unproved: Option<Box<Draft>>,
     /// What it went through to write.
@@ -60,6 +67,8 @@ pub(super) enum Phase {
     Patching,
     /// A read is under way, because the patch met a conflict or its reply was lost.
     Reading,
+    /// Its intent waits in a batch, or is being published; holds no slot.
+    Publishing,
     /// Its operation was answered; what follows is decided within the same call.
     Answered,
 }
@@ -83,6 +92,14 @@ pub(super) struct Draft {
     pub(super) counters: Counters,
 }
 
+/// A commit as it was decided, on its way to a batch.
+#[derive(Debug)]
+pub(super) struct Commit {
+    pub(super) key: BatchKey,
+    pub(super) url: RepositoryUrl,
+    pub(super) intent: Intent,
+}
+
 impl Run {
     /// Bytes, about: what its plan compiled is estimated from the number of images.
     pub(super) fn bytes(&self) -> usize {
@@ -90,6 +107,7 @@ impl Run {
             + self.plan.images.capacity() * size_of::<ImagePlan>()
             + self.lookups.capacity() * size_of::<LookupState>()
             + self.draft.as_deref().map_or(0, size_of_val)
+            + self.commit.as_deref().map_or(0, size_of_val)
     }
 
     /// True while some image waits for a listing.

@@ -1,6 +1,8 @@
 //! The facade by hand: one application, every answer given by the test. Stories with a whole world are
 //! told in `tests/tests/scenarios`, the contract line by line in `tests/tests/contract.rs`.
 
+mod publication;
+
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;

@@ -97,6 +97,11 @@ impl Updater {
             unknown_annotations: unknown_keys(&entry.app.annotations, aliases),
             images: entry.reports.clone(),
             refusal: entry.refusal.as_deref().cloned(),
+            publishing: self
+                .apps
+                .id(key)
+                .and_then(|id| self.publishes.standing(self.now.mono, id)),
+            last_publish: entry.last_publish.as_deref().cloned(),
             last_run: entry.last_run,
             running: entry.run.as_ref().map(|run| run.kind),
             standing: self.schedule.standing(key),
@@ -130,7 +135,9 @@ impl Updater {
                 .filter(|(_, entry)| entry.run.is_some())
                 .count(),
             repositories: self.apps.n_repositories(),
-            operations: self.patches.in_flight() + self.registry.n_operations(),
+            operations: self.patches.in_flight()
+                + self.publishes.in_flight()
+                + self.registry.n_operations(),
             decisions: self.counts.decisions,
             listings: self.counts.listings,
             listings_failed: self.counts.listings_failed,
@@ -164,6 +171,10 @@ impl Updater {
                     + size_of_val(&*entry.repositories)
                     + reports(&entry.reports)
                     + entry.refusal.as_deref().map_or(0, size_of_val)
+                    + entry
+                        .last_publish
+                        .as_deref()
+                        .map_or(0, |last| size_of_val(last) + last.heap_bytes())
                     + entry.run.as_deref().map_or(0, Run::bytes)
             })
             .sum();
@@ -179,6 +190,7 @@ impl Updater {
                 + bytes::tree::<(Time, AppId), ()>(self.deadlines.len())
                 + bytes::tree::<AppId, Leaving>(self.leaving.len())
                 + self.patches.footprint()
+                + self.publishes.footprint()
                 + self.registry.queue_bytes()
                 + self.schedule.queue_bytes(),
         }
@@ -216,13 +228,30 @@ impl Updater {
                 in_line.len()
             ));
         }
+        self.publishes.audit()?;
+        let n_publishing = self
+            .apps
+            .iter()
+            .filter(|(_, entry)| {
+                let run = entry.run.as_ref();
+                run.is_some_and(|run| run.phase == Phase::Publishing)
+            })
+            .count();
+        if n_publishing != self.publishes.n_intents() {
+            return Err(format!(
+                "{} intents, {n_publishing} runs that wait for a commit",
+                self.publishes.n_intents()
+            ));
+        }
         let running = self
             .apps
             .iter()
             .filter(|(_, entry)| entry.run.is_some())
             .count();
         // What a gone application's operation still holds is known to the scheduler alone.
-        let holding = |run: &Run| run.has_slot || run.check_follows.is_some();
+        let holding = |run: &Run| {
+            run.has_slot || (run.check_follows.is_some() && run.phase != Phase::Publishing)
+        };
         let n_slots = self
             .apps
             .iter()
@@ -254,6 +283,7 @@ impl Updater {
         let mut hasher = Hasher(0);
         let state = (
             (&self.apps, &self.schedule, &self.registry, &self.patches),
+            &self.publishes,
             (
                 &self.line,
                 &self.deadlines,

@@ -122,7 +122,13 @@ impl Updater {
                 }));
                 true
             }
-            WriteBack::None | WriteBack::Git | WriteBack::Refused(_) => {
+            WriteBack::Git => {
+                // The method was changed while it waited to patch.
+                let changes = decision.changes;
+                self.put_in_batch(id, changes, counters);
+                false
+            }
+            WriteBack::None | WriteBack::Refused(_) => {
                 self.finish_unwritten(id, counters);
                 false
             }
@@ -258,7 +264,12 @@ impl Updater {
                 run.phase = Phase::Answered;
                 true
             }
-            Phase::Listings | Phase::Slot | Phase::Facts | Phase::InLine | Phase::Answered => false,
+            Phase::Listings
+            | Phase::Slot
+            | Phase::Facts
+            | Phase::InLine
+            | Phase::Publishing
+            | Phase::Answered => false,
         })
     }
 
@@ -320,7 +331,7 @@ impl Updater {
     }
 
     /// The write is given up for this run; the next check decides anew.
-    fn fail_write(&mut self, id: AppId, detail: String) {
+    pub(super) fn fail_write(&mut self, id: AppId, detail: String) {
         self.tell_failure(id, detail, false);
         let draft = self
             .apps
@@ -333,7 +344,7 @@ impl Updater {
         self.finish_run(id, RunEnd::Failure, counters);
     }
 
-    fn tell_failure(&mut self, id: AppId, detail: String, is_repeated: bool) {
+    pub(super) fn tell_failure(&mut self, id: AppId, detail: String, is_repeated: bool) {
         if let Some(entry) = self.apps.entry(id) {
             let key = entry.app.key.clone();
             self.events.push_back(Event::WriteFailed {

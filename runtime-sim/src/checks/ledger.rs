@@ -59,6 +59,7 @@ impl Ledger {
             | Action::WatchReset
             | Action::Restart
             | Action::Trouble(_)
+            | Action::Git(..)
             | Action::Rotate { .. } => {}
         }
     }
@@ -214,10 +215,9 @@ impl Ledger {
     pub fn settled(&self, world: &World) -> Result<(), Violation> {
         for app in &world.alive {
             let model = &world.apps[*app];
-            let object = world
-                .cluster
-                .application(crate::world::NAMESPACE, &model.name);
-            let Some(object) = object else { continue };
+            let Some(object) = &world.effective(*app) else {
+                continue;
+            };
             for image in &model.images {
                 let (host, repo) = world.repo(image.repo);
                 let Some(wanted) = expected_tag(&world.registries[host].tags(repo), image, self)

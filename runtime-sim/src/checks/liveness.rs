@@ -97,6 +97,7 @@ impl Liveness {
             | Action::WatchReset
             | Action::Restart
             | Action::Trouble(_)
+            | Action::Git(..)
             | Action::Rotate { .. } => {}
         }
     }
@@ -165,6 +166,10 @@ impl Liveness {
             | Event::WriteRefused { .. }
             | Event::DryRun { .. }
             | Event::Written { .. }
+            | Event::Published { .. }
+            | Event::AlreadyPublished { .. }
+            | Event::Batch(_)
+            | Event::MessageNotRendered { .. }
             | Event::WriteFailed { .. }
             | Event::OperationStalled { .. }
             | Event::Schedule(_)

@@ -2,6 +2,7 @@
 //!
 //! One file per family, one function per invariant; [`Observers`] only tells each what happened.
 
+mod commits;
 mod ledger;
 mod lists;
 mod liveness;
@@ -12,6 +13,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+pub use commits::{Commits, Landed};
 pub use ledger::{Ledger, expected_tag, written};
 pub use lists::Lists;
 pub use liveness::{Liveness, Quiet};
@@ -33,12 +35,14 @@ use image_updater_core::input::Input;
 use image_updater_core::registry::outcome::RegistryOutcome;
 use image_updater_core::time::{Time, Wakeup};
 use image_updater_fixtures::Request;
+use image_updater_fixtures::git::Push;
 use serde_json::Value;
 
 use crate::fault::Part;
+use crate::git::laid_over;
 use crate::options::{Options, Planted};
-use crate::workload::{Action, Plan};
-use crate::world::World;
+use crate::workload::{Action, AppIdx, Plan};
+use crate::world::{NAMESPACE, World};
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +88,8 @@ pub struct Observers {
     pub ledger: Ledger,
     /// What registries see.
     pub requests: Requests,
+    /// What was committed.
+    pub commits: Commits,
     /// Lists as they were served.
     pub lists: Lists,
     /// What happened, for scripts.
@@ -101,6 +107,7 @@ impl Observers {
             liveness: Liveness::new(options),
             ledger: Ledger::new(plan),
             requests: Requests::new(options, plan),
+            commits: Commits::default(),
             lists: Lists::default(),
             tally: Tally::default(),
             asked: BTreeMap::new(),
@@ -123,6 +130,9 @@ impl Observers {
         self.ledger.act(action);
         self.requests.act(now, action);
         self.liveness.act(now, action, world);
+        if let Action::Git(repo, action) = action {
+            self.commits.act(*repo, action, world);
+        }
     }
 
     /// The process ended and starts anew.
@@ -130,6 +140,7 @@ impl Observers {
         self.asked.clear();
         self.requests.restarted();
         self.safety.restarted();
+        self.commits.restarted();
         self.liveness.restarted(now);
     }
 
@@ -143,6 +154,10 @@ impl Observers {
     pub fn started(&mut self, now: Time, effect: &Effect) {
         let result = self.safety.started(effect);
         self.note(result);
+        if let Effect::Git(op, job) = effect {
+            let result = self.commits.started(*op, job);
+            self.note(result);
+        }
         if let Effect::Cancel(op) = effect {
             self.requests.cancelled(now, *op);
         }
@@ -210,6 +225,8 @@ impl Observers {
         }
         let result = self.safety.event(event);
         self.note(result);
+        let result = self.commits.event(event);
+        self.note(result);
         let result = self.liveness.event(now, event);
         self.note(result);
     }
@@ -260,6 +277,34 @@ impl Observers {
         }
         let result = self.ledger.patched(name, before, after, world, &self.lists);
         self.note(result);
+    }
+
+    /// A push was applied: whose files it changed.
+    pub fn pushed(&mut self, now: Time, repo: usize, push: &Push, world: &World) -> Vec<AppIdx> {
+        let landed = match self.commits.pushed(repo, push, world) {
+            Ok(landed) => landed,
+            Err(violation) => {
+                self.note(Err(violation));
+                return Vec::new();
+            }
+        };
+        let mut apps = Vec::new();
+        for (app, before, after) in landed.files {
+            apps.push(app);
+            let model = &world.apps[app];
+            if self.tally.is_kept {
+                self.tally.writes.push((now, model.name.clone()));
+            }
+            let object = world.cluster.application(NAMESPACE, &model.name);
+            let Some(object) = object else { continue };
+            let [before, after] =
+                [before, after].map(|file| Arc::new(laid_over(object, model, &file)));
+            let result = self
+                .ledger
+                .patched(&model.name, &before, &after, world, &self.lists);
+            self.note(result);
+        }
+        apps
     }
 
     fn note(&mut self, result: Result<(), Violation>) {

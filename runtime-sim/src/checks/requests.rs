@@ -148,6 +148,7 @@ impl Requests {
             | Action::WatchReset
             | Action::Restart
             | Action::Trouble(_)
+            | Action::Git(..)
             | Action::Rotate { .. } => {}
         }
     }

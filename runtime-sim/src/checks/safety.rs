@@ -132,7 +132,7 @@ impl Safety {
                     ));
                 }
             }
-            Effect::ReadCredential(..) | Effect::Cancel(_) => {}
+            Effect::ReadCredential(..) | Effect::Git(..) | Effect::Cancel(_) => {}
         }
         Ok(())
     }
@@ -175,6 +175,10 @@ impl Safety {
             | Event::WriteRefused { .. }
             | Event::DryRun { .. }
             | Event::Written { .. }
+            | Event::Published { .. }
+            | Event::AlreadyPublished { .. }
+            | Event::Batch(_)
+            | Event::MessageNotRendered { .. }
             | Event::WriteFailed { .. }
             | Event::OperationStalled { .. }
             | Event::Schedule(_)

@@ -3,6 +3,7 @@
 //! The engine is the simulator's driver. It keeps the same turn order as the production driver: hand
 //! over what is due, drain the effects into the world, drain the events into the observers, re-arm.
 
+mod git;
 mod serve;
 mod watch;
 
@@ -10,12 +11,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use image_updater_core::effect::ClusterEffect;
+use image_updater_core::git::{ChannelEnd, ChannelId, Known};
 use image_updater_core::http::HttpRequest;
 use image_updater_core::id::{AppKey, OpId};
 use image_updater_core::input::Input;
 use image_updater_core::keyed::Seed;
 use image_updater_core::time::{Now, Time, WakeReason};
 use image_updater_core::{Config, Updater};
+use image_updater_fixtures::Response;
 
 use crate::checks::{self, Observers, Violation};
 use crate::entropy::{Entropy, Stream};
@@ -59,6 +62,10 @@ pub struct Engine {
     faults: Entropy,
     troubles: Troubles,
     late: Entropy,
+    git_ops: BTreeMap<OpId, git::GitOp>,
+    /// What earlier attempts left, by repository and branch.
+    known: BTreeMap<String, Known>,
+    git_entropy: Entropy,
     faulty: bool,
     at_instant: u32,
 }
@@ -112,6 +119,22 @@ enum Step {
         generation: u32,
         op: OpId,
         effect: Box<ClusterEffect>,
+    },
+    /// A request reaches a Git server, whatever became of its sender.
+    GitArrive(Box<git::GitRequest>),
+    /// The answer of a Git server reaches its attempt.
+    GitReply {
+        generation: u32,
+        op: OpId,
+        channel: ChannelId,
+        response: Box<Response>,
+    },
+    /// A channel to a Git server ends without an answer.
+    GitEnd {
+        generation: u32,
+        op: OpId,
+        channel: ChannelId,
+        end: ChannelEnd,
     },
     /// An input reaches the core.
     Deliver {
@@ -198,6 +221,9 @@ impl Engine {
             faults: Entropy::new(options.seed, Stream::Faults),
             troubles: Troubles::new(options.seed, &options.registry_faults),
             late: Entropy::keyed(options.seed, Stream::RegistryFaults, "late"),
+            git_ops: BTreeMap::new(),
+            known: BTreeMap::new(),
+            git_entropy: Entropy::new(options.seed, Stream::GitFaults),
             faulty: true,
             at_instant: 0,
             options,
@@ -224,6 +250,7 @@ impl Engine {
     pub fn heal(&mut self) {
         self.faulty = false;
         self.troubles.heal();
+        self.world.git.heal();
     }
 
     /// Runs until `end`, or until a check fails. Steps over `steps_max` in all are a failure of their
@@ -306,6 +333,19 @@ impl Engine {
             } if generation == self.generation => {
                 self.deliver(*input, op);
             }
+            Step::GitArrive(request) => self.arrive_git(*request),
+            Step::GitReply {
+                generation,
+                op,
+                channel,
+                response,
+            } if generation == self.generation => self.reply_git(op, channel, &response),
+            Step::GitEnd {
+                generation,
+                op,
+                channel,
+                end,
+            } if generation == self.generation => self.end_git(op, channel, &end),
             Step::Watch { generation } if generation == self.generation => self.report_changes(),
             Step::Sync(name) => {
                 self.world.sync(&name);
@@ -322,6 +362,8 @@ impl Engine {
             Step::Arrive { .. }
             | Step::ArriveLate { .. }
             | Step::ArriveCluster { .. }
+            | Step::GitReply { .. }
+            | Step::GitEnd { .. }
             | Step::Deliver { .. }
             | Step::Watch { .. }
             | Step::Wake { .. } => {}
@@ -332,7 +374,11 @@ impl Engine {
         let (_, action) = self.plan.actions[idx].clone();
         self.trace.line(self.now, "act", format_args!("{action:?}"));
         self.observers.act(self.now, &action, &self.world);
-        self.world.act(self.now, &action);
+        let touched = self.world.act(self.now, &action);
+        for app in touched {
+            let name = self.world.apps[app].name.clone();
+            self.sync_soon(&name);
+        }
         match action {
             Action::Trouble(trouble) => {
                 *self.injected.entry("scripted").or_default() += 1;
@@ -346,7 +392,7 @@ impl Engine {
             | Action::ForeignEdit(_)
             | Action::Delete(_)
             | Action::Create(_) => self.poll_watch_soon(),
-            Action::Rotate { .. } => {}
+            Action::Git(..) | Action::Rotate { .. } => {}
         }
         if let Some((at, _)) = self.plan.actions.get(idx + 1) {
             let at = *at;
@@ -359,6 +405,8 @@ impl Engine {
         *self.injected.entry("restart").or_default() += 1;
         self.generation += 1;
         self.ops.clear();
+        self.git_ops.clear();
+        self.known.clear();
         self.wake = None;
         // A look at the changes that was under way belongs to the process that ended.
         self.watch.polled = false;

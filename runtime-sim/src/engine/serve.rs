@@ -8,6 +8,7 @@ use image_updater_core::http::{
 };
 use image_updater_core::id::OpId;
 use image_updater_core::input::{ClusterInput, Input, PatchOutcome, ReadOutcome};
+use image_updater_core::publish::GitTask;
 use image_updater_fixtures::cluster::Refusal;
 use image_updater_fixtures::registry::registry_at;
 use image_updater_fixtures::{Request, Response};
@@ -61,6 +62,8 @@ impl Engine {
                 let outcome = self.world.read_credential(&source);
                 self.answer(op, Input::Credential(op, outcome));
             }
+            Effect::Git(op, job) => self.start_git(op, *job),
+            Effect::Cancel(op) if self.git_ops.contains_key(&op) => self.cancel_git(op),
             Effect::Cancel(op) => self.cancel(op),
         }
     }
@@ -277,10 +280,7 @@ impl Engine {
                         let before = before.expect("a patched object was there");
                         self.observers
                             .patched(self.now, name, &before, &object, &self.world);
-                        let way = format!("app {name}");
-                        let sync = self.exponential(&way, Duration::from_secs(5));
-                        let sync = self.now.after(Duration::from_secs(2) + sync);
-                        self.push(sync, Step::Sync(name.to_owned()));
+                        self.sync_soon(name);
                         PatchOutcome::Done(Box::new(World::record(&object)))
                     }
                     Err(Refusal::Missing) => PatchOutcome::Missing,
@@ -317,7 +317,7 @@ impl Engine {
     }
 
     /// Delivers a completion after the second half of the way.
-    fn answer(&mut self, op: OpId, input: Input) {
+    pub(super) fn answer(&mut self, op: OpId, input: Input) {
         let way = self.ops.get(&op).map_or("", |op| &op.way).to_owned();
         let mut delay = self.half_way(&way);
         if self.fault("stall", self.options.faults.stall) {
@@ -333,7 +333,7 @@ impl Engine {
     }
 
     /// Half of the way to a registry or to the API server; `way` says which.
-    fn half_way(&mut self, way: &str) -> Duration {
+    pub(super) fn half_way(&mut self, way: &str) -> Duration {
         Duration::from_millis(2) + self.exponential(way, Duration::from_millis(20))
     }
 
@@ -346,7 +346,7 @@ impl Engine {
         }
     }
 
-    fn exponential(&mut self, way: &str, mean: Duration) -> Duration {
+    pub(super) fn exponential(&mut self, way: &str, mean: Duration) -> Duration {
         if !self.options.split {
             return self.latency.exponential(mean);
         }
@@ -382,6 +382,17 @@ fn brief(effect: &Effect) -> String {
             )
         }
         Effect::Cluster(op, ClusterEffect::Read { key, .. }) => format!("{} read {key}", op.0),
+        Effect::Git(op, job) => {
+            let what = match &job.task {
+                GitTask::Publish(task) => {
+                    let apps = task.intents.iter().map(|one| &*one.app.name);
+                    let apps = apps.collect::<Vec<_>>().join(" ");
+                    format!("publish {} {apps}", task.batch)
+                }
+                GitTask::Inspect { batch, .. } => format!("inspect {batch}"),
+            };
+            format!("{} git {} {:?} {what}", op.0, job.repository, job.target)
+        }
         Effect::Cancel(op) => format!("{} cancel", op.0),
     }
 }

@@ -49,6 +49,8 @@ pub enum Counted {
     Retries(usize),
     /// Starts of one application's check.
     Checks(AppIdx, Time, Time),
+    /// Pushes that were taken.
+    Commits,
     /// Writes, of one application or of all.
     Updates(Option<AppIdx>, Time, Time),
 }
@@ -107,6 +109,10 @@ impl Wanted {
                 let app = words.has("of").then(|| words.app()).transpose()?;
                 let (from, until) = between(&mut words)?;
                 Self::Count(Counted::Updates(app, from, until), comparison, number)
+            }
+            "commits" => {
+                let (comparison, number) = comparison(&mut words)?;
+                Self::Count(Counted::Commits, comparison, number)
             }
             "others-than" => {
                 let registry = words.registry()?;
@@ -189,6 +195,7 @@ impl Counted {
         };
         let name = |app: AppIdx| engine.world.apps[app].name.clone();
         let count = match self {
+            Self::Commits => return engine.observers.commits.landed,
             Self::Requests(registry, place, from, until) => {
                 tally.requests(&host(*registry), *place, *from, *until)
             }

@@ -19,12 +19,19 @@
 //!          login USER                         may read; of a bearer registry without logins all may
 //!          own USER                           may read, and is the login of our settings
 //! repository rN/NAME versions N
-//! apps N rN/NAME POLICY [login USER]        POLICY: any, minor A.B, alphabetical, newest-build, digest;
+//! git N                                     Git repositories, with branches main and dev
+//! apps N rN/NAME POLICY [login USER] [git gN [main|dev]]
+//!                                           POLICY: any, minor A.B, alphabetical, newest-build, digest;
 //!                                           login: a pull secret of the applications
 //!
 //! at T push rN/NAME A.B.C
 //! at T delete rN/NAME oldest|newest N       so many of the versions that it began with
 //! at T rotate USER [at-source|at-registries]  a new password, at both when not said
+//! at T git gN WHAT
+//!      WHAT   commit BRANCH, storm BRANCH every D for D, protect BRANCH, unprotect BRANCH,
+//!             delete BRANCH, restore BRANCH, rotate [at-source|at-remote],
+//!             touch app-N, revert app-N, link app-N,
+//!             pushes N reply-lost|refused-reply-lost|hook|status CODE   what the next ones meet
 //! at T restart                              the process ends and starts anew
 //! at T trouble rN PLACE WHAT [of USER] [for D | times N]
 //!      PLACE  all, content (all but tokens), lists, page N, manifests, blobs, tokens
@@ -38,6 +45,7 @@
 //!      retries rN OP N
 //!      checks app-N OP N [between T T]
 //!      updates OP N [of app-N] [between T T]
+//!      commits OP N                         pushes of ours that were taken
 //!      app-N holds TAG
 //!      app-N reason CODE
 //!      others-than rN unchanged             what happens elsewhere is the same without its users (L3)
@@ -47,6 +55,7 @@
 //! All safety checks of a run hold in a script too.
 
 mod expectation;
+mod git;
 mod reader;
 mod run;
 mod words;

@@ -55,10 +55,10 @@ fn without_comment(line: &str) -> &str {
     comment.map_or(line, |(at, _)| &line[..at])
 }
 
-struct Reader {
-    options: Options,
+pub(super) struct Reader {
+    pub(super) options: Options,
     lasts: Option<Duration>,
-    plan: Plan,
+    pub(super) plan: Plan,
     expectations: Vec<Expectation>,
 }
 
@@ -80,6 +80,7 @@ impl Reader {
                 apps: Vec::new(),
                 absent: BTreeSet::new(),
                 repos: Vec::new(),
+                git: 0,
                 actions: Vec::new(),
             },
             expectations: Vec::new(),
@@ -97,6 +98,7 @@ impl Reader {
             "login" => self.login(&mut words)?,
             "registry" => self.registry(&mut words)?,
             "repository" => self.repository(&mut words)?,
+            "git" => self.git(&mut words)?,
             "apps" => self.apps(&mut words)?,
             "at" => {
                 let at = Time::ZERO.after(words.duration()?);
@@ -204,6 +206,10 @@ impl Reader {
         let repo = self.known_repository(words)?;
         let policy = words.policy()?;
         let login = words.has("login").then(|| self.user(words)).transpose()?;
+        let git = words
+            .has("git")
+            .then(|| self.git_model(words))
+            .transpose()?;
         for _ in 0..count {
             let idx = self.plan.apps.len();
             self.plan.apps.push(AppModel {
@@ -214,6 +220,7 @@ impl Reader {
                     policy,
                     login,
                 }],
+                git,
             });
         }
         Ok(())
@@ -226,6 +233,7 @@ impl Reader {
                 Action::Push(repo, words.version()?)
             }
             "delete" => return self.delete(at, words),
+            "git" => return self.act_git(at, words),
             "rotate" => {
                 let login = self.user(words)?;
                 let (source, registries) = (words.has("at-source"), words.has("at-registries"));

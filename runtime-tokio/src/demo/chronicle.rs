@@ -98,6 +98,10 @@ impl Told {
             | Event::CheckFinished { .. }
             | Event::DryRun { .. }
             | Event::Written { .. }
+            | Event::Published { .. }
+            | Event::AlreadyPublished { .. }
+            | Event::Batch(_)
+            | Event::MessageNotRendered { .. }
             | Event::WriteFailed { .. }
             | Event::Schedule(_)
             | Event::Registry(_)

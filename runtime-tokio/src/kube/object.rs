@@ -21,6 +21,7 @@ pub(super) fn read_application(json: &[u8]) -> Option<Application> {
                 resource_version: metadata.resource_version,
                 annotations: Annotations::default(),
                 sources: Sources::None,
+                project: Box::default(),
                 source_type: Box::default(),
                 source_types: Box::default(),
                 images: Box::default(),

@@ -10,6 +10,7 @@ use image_updater_core::app::IgnoreReason;
 use image_updater_core::duration::GoDuration;
 use image_updater_core::event::{Event, RunEnd};
 use image_updater_core::id::AppKey;
+use image_updater_core::publish::{BatchEnd, BatchReport};
 use image_updater_core::registry::{CircuitState, Held, RegistryOutcome, ReloadCounts};
 use image_updater_core::schedule::{PassName, ScheduleEvent};
 use image_updater_core::update::{Change, Counters, Reason, ReasonKind};
@@ -31,6 +32,42 @@ impl Narrator {
             log,
             pass: Counters::default(),
         }
+    }
+
+    /// Tells what came of a commit for several applications, once and not for each of them.
+    fn tell_batch(&self, report: &BatchReport) {
+        let (level, what) = match &report.end {
+            BatchEnd::Published {
+                commit, messages, ..
+            } => {
+                let said = if messages.is_empty() {
+                    String::new()
+                } else {
+                    format!("; the server says: {}", messages.join("; "))
+                };
+                (Level::Info, format!("pushed commit {commit}{said}"))
+            }
+            BatchEnd::Unchanged => (Level::Debug, "nothing to commit".to_owned()),
+            BatchEnd::Refused { kind, detail } => {
+                let what = format!("could not commit: {}: {detail}", kind.as_str());
+                (Level::Warn, what)
+            }
+            BatchEnd::Unknown { detail } => {
+                let what = format!("it is not known whether the push was taken: {detail}");
+                (Level::Warn, what)
+            }
+            BatchEnd::NotFound => {
+                let what = "the push whose answer was lost was not taken".to_owned();
+                (Level::Info, what)
+            }
+        };
+        let applications = i64::try_from(report.applications).unwrap_or(i64::MAX);
+        let fields = [
+            Field::new("repository", &*report.repository),
+            Field::new("branch", &*report.branch),
+            Field::new("applications", applications),
+        ];
+        self.log.record(level, &what, &fields);
     }
 
     /// Tells one event.
@@ -106,6 +143,34 @@ impl Narrator {
                 self.tell_changes(key, "set image", changes);
                 let message = format!("Successfully updated application '{}'", key.name);
                 self.about(Level::Info, key, &message, &[]);
+            }
+            Event::Published {
+                key,
+                changes,
+                branch,
+                commit,
+            } => {
+                self.tell_changes(key, "set image", changes);
+                let message = format!("Successfully updated application '{}'", key.name);
+                let fields = [
+                    Field::new("branch", &**branch),
+                    Field::new("commit", commit.to_string()),
+                ];
+                self.about(Level::Info, key, &message, &fields);
+            }
+            Event::AlreadyPublished { key, branch } => {
+                let message =
+                    "target parameter file and marshaled data are the same, skipping commit.";
+                self.about(
+                    Level::Debug,
+                    key,
+                    message,
+                    &[Field::new("branch", &**branch)],
+                );
+            }
+            Event::Batch(report) => self.tell_batch(report),
+            Event::MessageNotRendered { key, detail } => {
+                self.about(Level::Warn, key, detail, &[]);
             }
             Event::WriteFailed {
                 key,

@@ -231,6 +231,6 @@ fn start(
             operations.start(op, Answer::Credential, work);
         }
         Effect::Cancel(op) => operations.cancel(op),
-        Effect::Cluster(..) => unreachable!("a probe has no applications"),
+        Effect::Cluster(..) | Effect::Git(..) => unreachable!("a probe has no applications"),
     }
 }

@@ -123,7 +123,10 @@ impl Core {
         let effects = std::iter::from_fn(|| self.updater.poll_effect());
         let ops = effects.filter_map(|effect| match effect {
             Effect::Http(op, _) => Some(op),
-            Effect::ReadCredential(..) | Effect::Cluster(..) | Effect::Cancel(_) => None,
+            Effect::ReadCredential(..)
+            | Effect::Cluster(..)
+            | Effect::Git(..)
+            | Effect::Cancel(_) => None,
         });
         ops.collect()
     }

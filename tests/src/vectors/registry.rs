@@ -547,7 +547,7 @@ fn shown_user(registry: &mut Registry, ids: &mut OpIds, mut now: Now, env: &str)
                     return pair.split(':').next().unwrap_or_default().to_owned();
                 }
             }
-            Some(Effect::Cancel(_) | Effect::Cluster(..)) => {}
+            Some(Effect::Cancel(_) | Effect::Cluster(..) | Effect::Git(..)) => {}
             None => {
                 now.mono = registry.next_wakeup().expect("a permit to wait for");
                 registry.handle_timeout(now);

@@ -85,6 +85,7 @@ impl World {
                 };
                 self.fly(op, Work::Cluster(Box::new(effect)), latency, fault, is_mute);
             }
+            Effect::Git(..) => unreachable!("the settings of this world ask for no commits"),
             Effect::Cancel(op) => {
                 self.cancelled.insert(op);
                 if let Some(flight) = self.flights.get_mut(&op)

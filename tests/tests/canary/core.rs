@@ -190,7 +190,7 @@ fn nothing_of_a_probe_shows_a_secret() {
                         let found = CredentialOutcome::Found(Secret::new(content));
                         Input::Credential(op, found)
                     }
-                    Effect::Cluster(..) | Effect::Cancel(_) => continue,
+                    Effect::Cluster(..) | Effect::Git(..) | Effect::Cancel(_) => continue,
                 };
                 let _ = writeln!(said, "{input:?} {probe:?}");
                 probe.handle_input(now, input);

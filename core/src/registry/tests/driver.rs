@@ -274,7 +274,7 @@ impl Driver {
                 }
                 Effect::ReadCredential(op, source) => self.reads.push_back((op, source)),
                 Effect::Cancel(op) => self.cancels.push(op),
-                Effect::Cluster(..) => panic!("registries do not talk to the cluster"),
+                Effect::Cluster(..) | Effect::Git(..) => panic!("registries talk to no one else"),
             }
         }
         while let Some(outcome) = self.registry.poll_outcome() {

@@ -1,0 +1,6 @@
+//! The room by hand, and against a naive model.
+
+mod batches;
+mod model;
+mod outcomes;
+mod world;

@@ -1,0 +1,331 @@
+//! Attempts with Git repositories: the session of the production core, run inline in virtual time.
+
+use std::time::Duration;
+
+use image_updater_core::git::{ChannelEnd, ChannelId, Known, Limits, Open, Remote, Service};
+use image_updater_core::id::OpId;
+use image_updater_core::input::Input;
+use image_updater_core::publish::{
+    Attempt, AttemptAction, Desk, Edited, GitJob, GitOutcome, Intent,
+};
+use image_updater_fixtures::git::{File, PushConduct, Reply, lines};
+use image_updater_fixtures::{Request, Response};
+
+use super::{Engine, Op, Step};
+use crate::git;
+use crate::options::Planted;
+
+/// An attempt under way.
+#[derive(Debug)]
+pub(super) struct GitOp {
+    attempt: Attempt,
+    repo: usize,
+    authorization: String,
+    known: String,
+}
+
+/// A request on its way to a Git server; it arrives also when its sender is gone.
+#[derive(Debug)]
+pub(super) struct GitRequest {
+    generation: u32,
+    op: OpId,
+    channel: ChannelId,
+    repo: usize,
+    request: Request,
+    is_push: bool,
+    /// The sender does not get the answer.
+    is_lost: bool,
+    conduct: Option<PushConduct>,
+}
+
+impl Engine {
+    pub(super) fn start_git(&mut self, op: OpId, job: GitJob) {
+        let url = job.repository.reveal().to_owned();
+        self.ops.insert(op, Op::new(format!("git {url}")));
+        let Some(repo) = git::idx_of(&url) else {
+            unreachable!("the annotations of this world name its repositories");
+        };
+        let known = format!("{url} {:?}", job.target);
+        let edit = if self.options.planted == Some(Planted::StrayEdit) {
+            stray_edit
+        } else {
+            lines::edit
+        };
+        let kept: Known = self.known.get(&known).cloned().unwrap_or_default();
+        let attempt = Attempt::new(job, Remote::Http(url), kept, Limits::default(), edit);
+        let authorization = self.world.git.authorization(repo);
+        self.git_ops.insert(
+            op,
+            GitOp {
+                attempt,
+                repo,
+                authorization,
+                known,
+            },
+        );
+        self.pump_git(op);
+    }
+
+    /// The core gives an attempt up.
+    pub(super) fn cancel_git(&mut self, op: OpId) {
+        if let Some(one) = self.git_ops.get_mut(&op) {
+            one.attempt.handle_cancel("the core cancelled the attempt");
+            self.pump_git(op);
+        }
+    }
+
+    /// Does what an attempt wants.
+    fn pump_git(&mut self, op: OpId) {
+        while let Some(one) = self.git_ops.get_mut(&op)
+            && let Some(action) = one.attempt.poll_action()
+        {
+            match action {
+                AttemptAction::Open {
+                    channel,
+                    service,
+                    open,
+                } => self.open_git(op, channel, service, open),
+                AttemptAction::Sign { .. } => {
+                    one.attempt
+                        .handle_signature(Err("nobody signs here".to_owned()));
+                }
+                // Answers over HTTP come whole.
+                AttemptAction::Send { .. } | AttemptAction::Close { .. } => {}
+                AttemptAction::Finish(end) => {
+                    let known = one.known.clone();
+                    self.git_ops.remove(&op);
+                    self.known.insert(known, end.known);
+                    self.finish_git(op, end.outcome);
+                }
+            }
+        }
+    }
+
+    fn finish_git(&mut self, op: OpId, outcome: GitOutcome) {
+        self.trace
+            .line(self.now, "git", format_args!("{} {outcome:?}", op.0));
+        self.judge_last_line();
+        self.observers.commits.completed(op);
+        self.answer(op, Input::Git(op, Box::new(outcome)));
+    }
+
+    fn open_git(&mut self, op: OpId, channel: ChannelId, service: Service, open: Open) {
+        let Open::Http {
+            method,
+            url,
+            headers,
+            body,
+        } = open
+        else {
+            unreachable!("the URLs of this world are for HTTP");
+        };
+        let Some(one) = self.git_ops.get(&op) else {
+            return;
+        };
+        let (repo, authorization) = (one.repo, one.authorization.clone());
+        let (_, rest) = url.split_once("://").expect("a session asks absolute URLs");
+        let (host, target) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let headers = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        let request = Request {
+            method: method.as_str().to_owned(),
+            scheme: "https".to_owned(),
+            host: host.to_owned(),
+            target: target.to_owned(),
+            headers: headers
+                .chain([("authorization".to_owned(), authorization)])
+                .collect(),
+            body,
+        };
+        let is_push = service == Service::ReceivePack && request.method == "POST";
+        let way = format!("git {host}");
+        let half = self.half_way(&way);
+        let faults = self.options.git_faults;
+        if self.git_fault("git-reset", faults.reset) {
+            let end = if self.git_entropy.chance(500_000) {
+                let detail = "connection refused".to_owned();
+                ChannelEnd::NotOpened { detail }
+            } else {
+                let detail = "connection reset".to_owned();
+                ChannelEnd::Broken { detail }
+            };
+            let step = Step::GitEnd {
+                generation: self.generation,
+                op,
+                channel,
+                end,
+            };
+            self.push(self.now.after(half), step);
+            return;
+        }
+        if self.git_fault("git-hang", faults.hang) {
+            return;
+        }
+        let mut request = GitRequest {
+            generation: self.generation,
+            op,
+            channel,
+            repo,
+            request,
+            is_push,
+            is_lost: false,
+            conduct: None,
+        };
+        if is_push && self.git_fault("git-late", faults.late) {
+            request.is_lost = true;
+            let detail = "no answer in time".to_owned();
+            let step = Step::GitEnd {
+                generation: self.generation,
+                op,
+                channel,
+                end: ChannelEnd::Broken { detail },
+            };
+            self.push(self.now.after(half * 2), step);
+            let late = Duration::from_millis(self.git_entropy.between(10, 30_000));
+            self.push(self.now.after(late), Step::GitArrive(Box::new(request)));
+            return;
+        }
+        if is_push {
+            request.conduct = self.push_fault();
+        }
+        self.push(self.now.after(half), Step::GitArrive(Box::new(request)));
+    }
+
+    /// What a push is going to meet.
+    fn push_fault(&mut self) -> Option<PushConduct> {
+        let faults = self.options.git_faults;
+        if self.git_fault("git-moved-first", faults.moved_first) {
+            let n = self.git_entropy.bits();
+            let file = File::new(&format!("notes/first-{n}"), "first\n");
+            return Some(PushConduct::MovedFirst(file));
+        }
+        if self.git_fault("git-hook", faults.hook) {
+            return Some(PushConduct::Hook("not on a Friday".to_owned()));
+        }
+        if self.git_fault("git-reply-lost", faults.reply_lost) {
+            return Some(PushConduct::ReplyLost);
+        }
+        if self.git_fault("git-refused-lost", faults.refused_lost) {
+            return Some(PushConduct::RefusedReplyLost);
+        }
+        self.git_fault("git-status", faults.status)
+            .then_some(PushConduct::Status(503))
+    }
+
+    pub(super) fn arrive_git(&mut self, arrived: GitRequest) {
+        let GitRequest {
+            generation,
+            op,
+            channel,
+            repo,
+            request,
+            is_push,
+            is_lost,
+            conduct,
+        } = arrived;
+        let Some(server) = self.world.git.server_mut(repo) else {
+            return;
+        };
+        if let Some(conduct) = conduct
+            && server.conduct.pushes.is_empty()
+        {
+            server.conduct.pushes.push_back(conduct);
+        }
+        let n_pushes = server.pushes.len();
+        let reply = server.handle_http(&request);
+        let new: Vec<_> = server.pushes[n_pushes..].to_vec();
+        if is_push {
+            for push in new.into_iter().filter(|push| push.refusal.is_none()) {
+                self.trace.line(
+                    self.now,
+                    "pushed",
+                    format_args!("{} {}", push.name, push.new),
+                );
+                let files = self.observers.pushed(self.now, repo, &push, &self.world);
+                for app in files {
+                    let name = self.world.apps[app].name.clone();
+                    self.sync_soon(&name);
+                }
+            }
+        }
+        if is_lost {
+            return;
+        }
+        let half = self.half_way(&format!("git {}", request.host));
+        let at = self.now.after(half);
+        let step = match reply {
+            Reply::Sent(response) => Step::GitReply {
+                generation,
+                op,
+                channel,
+                response: Box::new(response),
+            },
+            Reply::Lost => Step::GitEnd {
+                generation,
+                op,
+                channel,
+                end: ChannelEnd::Broken {
+                    detail: "connection reset by peer".to_owned(),
+                },
+            },
+        };
+        self.push(at, step);
+    }
+
+    pub(super) fn reply_git(&mut self, op: OpId, channel: ChannelId, response: &Response) {
+        let Some(one) = self.git_ops.get_mut(&op) else {
+            return;
+        };
+        one.attempt
+            .handle_head(channel, response.status, &response.headers);
+        let mut rest = &response.body[..];
+        while !rest.is_empty() {
+            let n_bytes = one.attempt.can_take_bytes(channel).min(rest.len());
+            if n_bytes == 0 {
+                break;
+            }
+            let (now, later) = rest.split_at(n_bytes);
+            one.attempt.handle_data(channel, now);
+            rest = later;
+        }
+        self.end_git(op, channel, &ChannelEnd::Finished);
+    }
+
+    pub(super) fn end_git(&mut self, op: OpId, channel: ChannelId, end: &ChannelEnd) {
+        if let Some(one) = self.git_ops.get_mut(&op) {
+            one.attempt.handle_end(channel, end);
+            self.pump_git(op);
+        }
+    }
+
+    /// Argo CD sees what was committed, a little later.
+    pub(super) fn sync_soon(&mut self, name: &str) {
+        let delay = self.exponential(&format!("app {name}"), Duration::from_secs(5));
+        let at = self.now.after(Duration::from_secs(2) + delay);
+        self.push(at, Step::Sync(name.to_owned()));
+    }
+
+    fn git_fault(&mut self, class: &'static str, per_million: u32) -> bool {
+        let strikes = self.faulty && per_million > 0 && self.git_entropy.chance(per_million);
+        if strikes {
+            *self.injected.entry(class).or_default() += 1;
+        }
+        strikes
+    }
+}
+
+/// The planted bug of S8: beside its own file, every edit changes one of nobody's.
+fn stray_edit(intent: &Intent, desk: &Desk<'_>) -> Edited {
+    match lines::edit(intent, desk) {
+        Edited::Needs(mut paths) => {
+            paths.insert("README".to_owned());
+            Edited::Needs(paths)
+        }
+        Edited::Done(mut files) => {
+            files.insert("README".to_owned(), b"oops\n".to_vec());
+            Edited::Done(files)
+        }
+        Edited::Refused(refusal) => Edited::Refused(refusal),
+    }
+}
