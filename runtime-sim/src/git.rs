@@ -92,8 +92,10 @@ pub struct GitWorld {
 #[derive(Debug)]
 struct Remote {
     server: GitRemote,
-    at_remote: u32,
-    at_source: u32,
+    /// The version of the login that the server wants.
+    wanted_login: u32,
+    /// The version that we read.
+    known_login: u32,
     deleted: BTreeMap<String, ObjectId>,
 }
 
@@ -123,8 +125,8 @@ impl GitWorld {
             server.repository.put_branch("dev", main);
             let mut remote = Remote {
                 server,
-                at_remote: 1,
-                at_source: 1,
+                wanted_login: 1,
+                known_login: 1,
                 deleted: BTreeMap::new(),
             };
             remote.guard();
@@ -148,7 +150,7 @@ impl GitWorld {
 
     /// The login as it is read now.
     pub fn authorization(&self, idx: usize) -> String {
-        let version = self.remotes.get(idx).map_or(0, |remote| remote.at_source);
+        let version = self.remotes.get(idx).map_or(0, |remote| remote.known_login);
         authorization(version)
     }
 
@@ -169,6 +171,7 @@ impl GitWorld {
                 }
             }
             GitAction::Touch(app) | GitAction::Revert(app) | GitAction::Link(app) => {
+                let note = format!("# note {n}\n");
                 let model = &apps[*app];
                 let branch = model.git.map_or("main", |git| git.base.branch());
                 if repository.tip(branch).is_none() {
@@ -176,20 +179,16 @@ impl GitWorld {
                 }
                 let path = path(model);
                 let old = repository.file(branch, &path).map(<[u8]>::to_vec);
-                let file = match action {
-                    GitAction::Link(_) => {
-                        File::new(&format!("apps/{}", model.name), "../elsewhere")
-                            .with_mode("120000")
-                    }
-                    GitAction::Touch(_) => {
-                        let mut text = old.unwrap_or_default();
-                        text.extend_from_slice(format!("# note {n}\n").as_bytes());
-                        File::new(&path, text)
-                    }
-                    _ => {
-                        let kept = lines::rest(&old.unwrap_or_default()).join("\n");
-                        File::new(&path, format!("{kept}\n# taken back {n}\n"))
-                    }
+                let file = if let GitAction::Link(_) = action {
+                    let folder = format!("apps/{}", model.name);
+                    File::new(&folder, "../elsewhere").with_mode("120000")
+                } else if let GitAction::Touch(_) = action {
+                    let mut text = old.unwrap_or_default();
+                    text.extend_from_slice(note.as_bytes());
+                    File::new(&path, text)
+                } else {
+                    let kept = lines::rest(&old.unwrap_or_default()).join("\n");
+                    File::new(&path, format!("{kept}\n{note}"))
                 };
                 repository.commit(branch, "by hand", &[file]);
                 return vec![*app];
@@ -211,8 +210,8 @@ impl GitWorld {
                 at_remote,
                 at_source,
             } => {
-                remote.at_remote += u32::from(*at_remote);
-                remote.at_source += u32::from(*at_source);
+                remote.wanted_login += u32::from(*at_remote);
+                remote.known_login += u32::from(*at_source);
                 remote.guard();
             }
             GitAction::NextPushes(pushes) => conduct.pushes.extend(pushes.iter().cloned()),
@@ -228,7 +227,7 @@ impl GitWorld {
             }
             remote.server.conduct.protected.clear();
             remote.server.conduct.pushes.clear();
-            remote.at_source = remote.at_remote;
+            remote.known_login = remote.wanted_login;
             remote.guard();
         }
     }
@@ -265,7 +264,7 @@ pub fn laid_over(object: &Value, app: &AppModel, file: &[u8]) -> Value {
 
 impl Remote {
     fn guard(&mut self) {
-        self.server.conduct.authorization = Some(authorization(self.at_remote));
+        self.server.conduct.authorization = Some(authorization(self.wanted_login));
     }
 
     fn restore(&mut self, branch: &str) {
@@ -281,10 +280,15 @@ fn authorization(version: u32) -> String {
     format!("Bearer {CANARY}-git-{version}")
 }
 
+/// How many repositories a run has.
+pub fn count(options: &Options) -> usize {
+    usize::try_from(options.git).unwrap_or(usize::MAX)
+}
+
 /// Half of the applications are written to Git, and things happen there.
 pub fn generate(options: &Options, apps: &mut [AppModel]) -> Vec<(Time, Action)> {
     let mut entropy = Entropy::new(options.seed, Stream::Git);
-    let count = usize::try_from(options.git).expect("a small number");
+    let count = count(options);
     let mut written = Vec::new();
     for (idx, app) in apps.iter_mut().enumerate() {
         if entropy.chance(500_000) {

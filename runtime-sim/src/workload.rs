@@ -199,7 +199,7 @@ impl Plan {
             apps,
             absent: BTreeSet::new(),
             repos,
-            git: usize::try_from(options.git).expect("a small number"),
+            git: crate::git::count(options),
             actions,
         }
     }

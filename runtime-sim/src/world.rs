@@ -205,10 +205,12 @@ impl World {
             Action::WatchReset | Action::Restart | Action::Trouble(_) => {}
         }
         // Argo CD takes what Git says of an application that is made anew.
-        match action {
-            Action::Create(app) if self.apps[*app].git.is_some() => vec![*app],
-            _ => Vec::new(),
+        if let Action::Create(app) = action
+            && self.apps[*app].git.is_some()
+        {
+            return vec![*app];
         }
+        Vec::new()
     }
 
     /// What is read at `source` now.

@@ -212,7 +212,9 @@ fn follow(intent: &Intent, desk: &Desk<'_>) -> Edited {
     };
     match desk.look(&next) {
         Look::NotRead => Edited::Needs(BTreeSet::from([next])),
-        _ => Edited::Done(BTreeMap::from([(next, b"tag = 2\n".to_vec())])),
+        Look::File(_) | Look::Absent | Look::Refused(_) => {
+            Edited::Done(BTreeMap::from([(next, b"tag = 2\n".to_vec())]))
+        }
     }
 }
 

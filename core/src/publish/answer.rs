@@ -16,7 +16,7 @@ use core::mem;
 
 use super::intent::BatchId;
 use super::job::{GitOutcome, IntentEnd};
-use super::lane::{Batched, Doubt, DoubtPhase, LaneId, Member};
+use super::lane::{Batched, Doubt, DoubtPhase, LaneId};
 use super::machine::Publishes;
 use super::outcome::{BatchEnd, BatchReport, PublishEnd, PublishOutcome};
 use crate::git::{ObjectId, Refusal, RefusalKind, Remedy};
@@ -60,7 +60,7 @@ impl Publishes {
                 self.go_on(id, None);
             }
             GitOutcome::Unchanged { branch, ends } => self.on_unchanged(now, id, &branch, ends),
-            GitOutcome::Refused { refusal, ends } => self.on_refused(now, id, &refusal, ends),
+            GitOutcome::Refused { refusal, ends } => self.on_refused(now, id, &refusal, &ends),
             GitOutcome::Unknown {
                 since,
                 branch,
@@ -117,7 +117,7 @@ impl Publishes {
                 Some(IntentEnd::Written) | None => published(),
                 Some(other) => end_of(other, &branch),
             };
-            self.end(one, end);
+            self.end(&one, end);
         }
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.doubt = None;
@@ -148,13 +148,13 @@ impl Publishes {
         for (at, one) in batch.into_iter().enumerate() {
             let end = ends.get(at).unwrap_or(&IntentEnd::Unchanged);
             let end = end_of(end, &branch);
-            self.end(one, end);
+            self.end(&one, end);
         }
         self.go_on(id, None);
     }
 
     /// Nothing was changed on the server.
-    fn on_refused(&mut self, now: Time, id: LaneId, refusal: &Refusal, ends: Vec<IntentEnd>) {
+    fn on_refused(&mut self, now: Time, id: LaneId, refusal: &Refusal, ends: &[IntentEnd]) {
         let detail: Arc<str> = refusal.to_string().into();
         let n_intents = self.lanes.get(&id).map_or(0, |lane| lane.batch.len());
         let end = BatchEnd::Refused {
@@ -197,7 +197,7 @@ impl Publishes {
                 },
                 Some(other) => end_of(other, &branch),
             };
-            self.end(one, end);
+            self.end(&one, end);
         }
         let resume = pause.map(|n| self.resume_after(now, id, n));
         self.go_on(id, resume);
@@ -321,7 +321,7 @@ impl Publishes {
         let detail: Arc<str> = text.into();
         for one in self.take_batch(id) {
             let detail = Arc::clone(&detail);
-            self.end(one, PublishEnd::Failed { detail });
+            self.end(&one, PublishEnd::Failed { detail });
         }
         self.go_on(id, None);
     }
@@ -343,7 +343,7 @@ impl Publishes {
                 self.put_back(id, one, detail);
             } else {
                 let detail = Arc::clone(detail);
-                self.end(one, PublishEnd::Failed { detail });
+                self.end(&one, PublishEnd::Failed { detail });
             }
         }
         if let Some(lane) = self.lanes.get_mut(&id) {
@@ -369,7 +369,7 @@ impl Publishes {
         let mut ends = ends.into_iter();
         for one in self.take_batch(id) {
             match ends.next() {
-                Some(end) if is_meant(&end) => self.end(one, end_of(&end, &branch)),
+                Some(end) if is_meant(&end) => self.end(&one, end_of(&end, &branch)),
                 Some(_) | None => left.push(one),
             }
         }
@@ -398,11 +398,11 @@ impl Publishes {
         }
     }
 
-    fn end(&mut self, one: Batched, end: PublishEnd) {
+    fn end(&mut self, one: &Batched, end: PublishEnd) {
         if one.is_dropped {
             return;
         }
-        let Member { app, .. } = one.member;
+        let app = one.member.app;
         self.places.remove(&app);
         self.outcomes.push_back(PublishOutcome::Ended { app, end });
     }

@@ -1,6 +1,7 @@
 //! What an application wants to have in its repository, and what tells which intents share a commit.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -131,8 +132,7 @@ impl BatchKey {
 
     /// Bytes held beside the record itself.
     pub(super) fn heap_bytes(&self) -> usize {
-        let text =
-            |text: &Option<alloc::string::String>| text.as_ref().map_or(0, |text| text.len());
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let credential = match &self.credential {
             CredentialReference::Repository { project: text }
             | CredentialReference::Secret(text) => text.len(),

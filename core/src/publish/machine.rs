@@ -83,6 +83,9 @@ impl Publishes {
     /// Puts the intent of an application in line, in place of one that waits. It is answered by one
     /// [`PublishOutcome::Ended`], unless [`Publishes::forget`] comes first. The caller does so only when no
     /// intent of the application is under way.
+    ///
+    /// # Panics
+    /// When one is: that is [`Publishes::is_under_way`].
     pub fn enqueue(&mut self, now: Time, app: AppId, key: BatchKey, url: &str, intent: Intent) {
         assert!(
             !self.is_under_way(app),

@@ -10,6 +10,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 
 use super::world::{Started, World, commit, refused};
+use crate::fixed_cases::{CASES, config};
 use crate::git::RefusalKind;
 use crate::id::AppId;
 use crate::publish::{BatchId, GitOutcome, IntentEnd, PublishEnd, PublishOutcome, PublishSettings};
@@ -106,12 +107,12 @@ impl Model {
                 self.wanted.remove(&app);
             }
             Step::Wait { millis } => {
-                self.world.now = self.world.now.after(Duration::from_millis(millis))
+                self.world.now = self.world.now.after(Duration::from_millis(millis));
             }
             Step::Answer { which, how } => {
                 if !self.in_flight.is_empty() {
                     let started = self.in_flight.remove(which % self.in_flight.len());
-                    self.answer(started, how);
+                    self.answer(&started, how);
                 }
             }
         }
@@ -152,25 +153,32 @@ impl Model {
         assert!(self.in_flight.len() <= 2, "the bound on publishes holds");
     }
 
-    fn answer(&mut self, started: Started, how: How) {
-        self.apply_late(&place_of(&started));
-        let branch = self.branches.entry(place_of(&started)).or_default();
+    fn answer(&mut self, started: &Started, how: How) {
+        self.apply_late(&place_of(started));
+        let branch = self.branches.entry(place_of(started)).or_default();
         let Some(intents) = &started.intents else {
             let outcome = match how {
                 How::Sick | How::Conflict => refused(RefusalKind::Transport),
-                _ => GitOutcome::Inspected {
+                How::Honest
+                | How::AppliedReplyLost
+                | How::LostAppliedLater
+                | How::RefusedReplyLost
+                | How::Hook => GitOutcome::Inspected {
                     commit: branch.batches.get(&started.batch).copied().map(commit),
                 },
             };
-            self.tell(&started, outcome);
+            self.tell(started, outcome);
             return;
         };
         let is_new = |(app, text): &(String, String)| branch.says.get(app) != Some(text);
         let ends: Vec<IntentEnd> = intents
             .iter()
-            .map(|one| match is_new(one) {
-                true => IntentEnd::Written,
-                false => IntentEnd::Unchanged,
+            .map(|one| {
+                if is_new(one) {
+                    IntentEnd::Written
+                } else {
+                    IntentEnd::Unchanged
+                }
             })
             .collect();
         let name = Box::from("main");
@@ -182,7 +190,7 @@ impl Model {
             How::Hook if is_changed => refused(RefusalKind::HookDeclined),
             _ if !is_changed => GitOutcome::Unchanged { branch: name, ends },
             How::Honest | How::Hook => {
-                let commit = commit(self.apply(&started));
+                let commit = commit(self.apply(started));
                 GitOutcome::Published {
                     commit,
                     branch: name,
@@ -192,15 +200,11 @@ impl Model {
                 }
             }
             How::AppliedReplyLost | How::LostAppliedLater | How::RefusedReplyLost => {
-                match how {
-                    How::AppliedReplyLost => {
-                        self.apply(&started);
-                    }
-                    How::LostAppliedLater => self.late.push(Late {
-                        started: started.clone(),
-                        tip,
-                    }),
-                    _ => {}
+                let started = started.clone();
+                if let How::AppliedReplyLost = how {
+                    self.apply(&started);
+                } else if let How::LostAppliedLater = how {
+                    self.late.push(Late { started, tip });
                 }
                 GitOutcome::Unknown {
                     since: Some(commit(tip)),
@@ -210,7 +214,7 @@ impl Model {
                 }
             }
         };
-        self.tell(&started, outcome);
+        self.tell(started, outcome);
     }
 
     fn tell(&mut self, started: &Started, outcome: GitOutcome) {
@@ -275,7 +279,7 @@ impl Model {
     fn settle(&mut self) {
         for _ in 0..1_000 {
             while let Some(started) = self.in_flight.pop() {
-                self.answer(started, How::Honest);
+                self.answer(&started, How::Honest);
                 self.turn();
             }
             match self.world.room.next_wakeup() {
@@ -322,7 +326,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(config(CASES))]
     #[test]
     fn nothing_is_lost_doubled_or_told_too_early(
         is_batched in any::<bool>(),

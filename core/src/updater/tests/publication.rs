@@ -58,11 +58,11 @@ fn what_the_branch_says_already_is_no_update() {
         ends: Vec::from([IntentEnd::Unchanged]),
     };
     answer(&mut world, op, outcome);
-    let counters = world.events().into_iter().find_map(|event| match event {
-        Event::CheckFinished { counters, .. } => Some(counters),
-        _ => None,
-    });
-    let counters = counters.expect("the check ended");
+    let events = world.events();
+    let ended = |event: &&Event| matches!(event, Event::CheckFinished { .. });
+    let Some(Event::CheckFinished { counters, .. }) = events.iter().find(ended) else {
+        panic!("the check ended: {events:?}");
+    };
     assert_eq!((counters.n_updated, counters.n_errors), (0, 0));
     assert_eq!(world.core.stats().writes, 0);
 }
