@@ -193,3 +193,118 @@ fn values(
     }
     Ok(values)
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+    use serde_json::json;
+
+    use super::*;
+    use crate::git::PathRefusal;
+    use crate::id::AppKey;
+    use crate::image::Platform;
+
+    #[test]
+    fn first_kustomization_that_is_there_is_edited() {
+        let edit = FileEdit::Kustomization(Vec::from(["a:2".into()]));
+        let target = target("kustomization");
+        let paths = FileEdit::paths(&target);
+        assert_eq!(
+            paths.into_iter().collect::<Vec<_>>(),
+            [
+                "p/Kustomization",
+                "p/kustomization.yaml",
+                "p/kustomization.yml"
+            ]
+        );
+        let file = |text: &str| Found::File(text.as_bytes().to_vec());
+        let old = "images:\n- name: a\n  newTag: '1'\n";
+        let mut files = BTreeMap::from([
+            ("p/kustomization.yaml".into(), Found::Absent),
+            ("p/kustomization.yml".into(), file(old)),
+            ("p/Kustomization".into(), file("no")),
+        ]);
+        let (path, content) = edit
+            .apply(&target, &files)
+            .expect("edited")
+            .expect("changed");
+        assert_eq!(path, "p/kustomization.yml");
+        assert_eq!(content, old.replace('1', "2").as_bytes());
+
+        files.insert(path, Found::Refused(PathRefusal::Symlink));
+        refuse(
+            &edit,
+            &target,
+            &files,
+            "p/kustomization.yml: the path goes through a symbolic link",
+        );
+        files.clear();
+        refuse(
+            &edit,
+            &target,
+            &files,
+            "p: there is no kustomization.yaml, kustomization.yml or Kustomization in the folder",
+        );
+    }
+
+    #[test]
+    fn refusal_names_the_file() {
+        let edit = FileEdit::Parameters(Vec::new());
+        let target = target("o.yaml");
+        let files = |bytes: &[u8]| BTreeMap::from([("o.yaml".into(), Found::File(bytes.to_vec()))]);
+        refuse(
+            &edit,
+            &target,
+            &files(b"\xff"),
+            "o.yaml: the file is not UTF-8",
+        );
+        let text = "a: b\nc: [\n";
+        let got = edit
+            .apply(&target, &files(text.as_bytes()))
+            .expect_err("no YAML");
+        assert!(got.to_string().starts_with("o.yaml:"), "{got}");
+        let made = edit.apply(&target, &BTreeMap::from([("o.yaml".into(), Found::Absent)]));
+        let made = made.expect("made").expect("new").1;
+        assert_eq!(made, b"helm:\n  parameters: []\n");
+    }
+
+    #[test]
+    fn image_that_failed_blocks_no_other() {
+        let app: Application = serde_json::from_value(json!({
+            "metadata": {"name": "a", "namespace": "n", "uid": "u", "annotations": {
+                "argocd-image-updater.argoproj.io/image-list": "b=b, c=c",
+                "argocd-image-updater.argoproj.io/b.helm.image-spec": "b.image",
+                "argocd-image-updater.argoproj.io/c.helm.image-spec": "c.image",
+            }},
+            "spec": {"source": {"helm": {"parameters": [{"name": "c.image", "value": "c:2"}]}}},
+            "status": {"sourceType": "Helm", "summary": {"images": ["c:1", "b:1"]}},
+        }))
+        .expect("an object is always read");
+        let plan = Plan::of(&app, &Platform::new("linux", "amd64"));
+        let of = |kind, has_failed: &dyn Fn(usize) -> bool| {
+            let spec = ImageSpec::of(&app).expect("parameters");
+            FileEdit::of(kind, &app, &plan, spec, has_failed)
+        };
+        let value = Value {
+            path: "c.image".into(),
+            text: "c:2".into(),
+        };
+        let got = of(TargetKind::HelmValues, &|at| at == 0);
+        assert_eq!(got, Ok(FileEdit::Values(Vec::from([value]))));
+        let got = of(TargetKind::HelmValues, &|_| false).expect_err("b is missing");
+        assert_eq!(got.reason, EditReason::NoParameter("b.image".into()));
+        let got = of(TargetKind::Kustomization, &|_| false).expect_err("it is Helm");
+        assert_eq!(got.reason, EditReason::Type);
+    }
+
+    fn refuse(edit: &FileEdit, target: &Target, files: &BTreeMap<String, Found>, expect: &str) {
+        let got = edit
+            .apply(target, files)
+            .map_err(|refusal| refusal.to_string());
+        assert_eq!(got, Err(expect.into()));
+    }
+
+    fn target(annotation: &str) -> Target {
+        Target::parse(Some(annotation), &AppKey::new("n", "a"), "n", "p").expect("a target")
+    }
+}

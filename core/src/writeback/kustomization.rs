@@ -190,3 +190,92 @@ fn put(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_fields_are_ours_and_nothing_else() {
+        let text = "images:\n# of nginx\n- name: nginx # n\n  newName: a # old\n  tagSuffix: -x\n  newTag: '1' # t\n- name: b\n";
+        check(
+            text,
+            &["nginx:2"],
+            "images:\n# of nginx\n- name: nginx # n\n  tagSuffix: -x\n  newTag: '2' # t\n- name: b\n",
+        );
+        check(
+            text,
+            &["nginx=c@sha256:1"],
+            "images:\n# of nginx\n- name: nginx # n\n  newName: c # old\n  tagSuffix: -x\n  digest: sha256:1\n- name: b\n",
+        );
+        check(
+            text,
+            &["nginx:2@sha256:1", "b:2", "b:3"],
+            "images:\n# of nginx\n- name: nginx # n\n  tagSuffix: -x\n  newTag: '2' # t\n  digest: sha256:1\n- name: b\n  newTag: \"3\"\n",
+        );
+    }
+
+    #[test]
+    fn first_and_last_fields_can_go() {
+        check(
+            "images:\n- digest: x\n  newName: y\n  name: a\nb: c\n",
+            &["a:v1"],
+            "images:\n- name: a\n  newTag: v1\nb: c\n",
+        );
+        check(
+            "images:\n- name: a\n  digest: x",
+            &["a:v1"],
+            "images:\n- name: a\n  newTag: v1",
+        );
+        check(
+            "images: [{digest: x, newName: y, name: a, newTag: z}]\n",
+            &["a"],
+            "images: [{name: a}]\n",
+        );
+        check(
+            "images:\n- digest: x\n  # why\n  name: a\n",
+            &["a:v1"],
+            ":2: this is written in a form that cannot be edited safely",
+        );
+    }
+
+    #[test]
+    fn list_is_made_where_there_is_none() {
+        check(
+            "a:\n  - b\nimages:\n",
+            &["x:v1"],
+            "a:\n  - b\nimages:\n  - name: x\n    newTag: v1\n",
+        );
+        check(
+            "images: ~ # c\na: b\n",
+            &["x:v1"],
+            "images: # c\n- name: x\n  newTag: v1\na: b\n",
+        );
+        check(
+            "images: []\n",
+            &["x=z:v1"],
+            "images: [{name: x, newName: z, newTag: v1}]\n",
+        );
+        check("---\n", &["x"], "---\nimages:\n- name: x\n");
+        check("a: b\n", &[], "a: b\n");
+        check(
+            "a: b\n---\nc: d\n",
+            &["x"],
+            "expected exactly one YAML document, found 2",
+        );
+        check(
+            "images: x\n",
+            &["x"],
+            ":1 at images: expected a list, found a single value",
+        );
+        check("a: b\n", &["=x"], "\"=x\" names no image");
+    }
+
+    fn check(text: &str, images: &[&str], expect: &str) {
+        let images: Vec<Box<str>> = images.iter().map(|image| (*image).into()).collect();
+        match edit(text, &images) {
+            Ok(new) => assert_eq!(new.as_deref().unwrap_or(text), expect),
+            Err(refusal) => assert_eq!(format!("{refusal}"), expect),
+        }
+    }
+}

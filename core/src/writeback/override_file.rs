@@ -328,3 +328,88 @@ fn matched(old: &[Entry<'_>], new: &[Entry<'_>]) -> Vec<Option<usize>> {
     }
     places
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_merged_and_everything_else_stays() {
+        check_parameters(
+            "# ours\nhelm:\n  parameters:\n  - name: p # p\n    value: 1 # v\n    forceString: false\n    x: y\n  - {name: q, value: 'b'}\n  releaseName: r\n---\nsecond: doc\n",
+            "# ours\nhelm:\n  parameters:\n  - name: p # p\n    value: \"1\" # v\n    forceString: true\n    x: y\n  - {name: q, value: '2', forcestring: true}\n  releaseName: r\n---\nsecond: doc\n",
+        );
+        check_parameters(
+            "Helm:\n    Parameters: []\n",
+            "Helm:\n    Parameters:\n    - name: p\n      value: \"1\"\n      forcestring: true\n    - name: q\n      value: \"2\"\n      forcestring: true\n",
+        );
+        check_parameters(
+            "helm: {}\nx: [a]\n",
+            "helm:\n  parameters:\n  - name: p\n    value: \"1\"\n    forcestring: true\n  - name: q\n    value: \"2\"\n    forcestring: true\nx: [a]\n",
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        for (text, expect) in [
+            (
+                "helm: x\n",
+                ":1 at helm: expected a mapping, found a single value",
+            ),
+            (
+                "helm:\n  parameters: {a: b}\n",
+                ":2 at helm.parameters: expected a list, found a mapping",
+            ),
+            (
+                "helm:\n  parameters: [p]\n",
+                ":2 at helm.parameters[0]: expected a mapping, found a single value",
+            ),
+            ("- a\n", ":1: expected a mapping, found a list"),
+        ] {
+            let got =
+                edit_parameters(Some(text), &parameters()).map_err(|error| format!("{error}"));
+            assert_eq!(got, Err(expect.into()));
+        }
+        assert!(edit_parameters(Some("a: [\n"), &parameters()).is_err());
+    }
+
+    #[test]
+    fn images_are_matched_by_the_image_of_the_manifests_first() {
+        check_images(&["a=x:1", "x:1"], &["x:2"], &["a=x:1", "x:2"]);
+        check_images(&["a=x:1"], &["x:2"], &["a=x:2"]);
+        check_images(&["x:1"], &["a=x:1"], &["a=x:1"]);
+        check_images(&["x:1"], &["a=x:2", "x:3"], &["x:3", "a=x:2"]);
+        check_images(&["a=x:1"], &["a=y:1"], &["a=y:1"]);
+        check_images(&["a=x:1"], &["b=x:2"], &["a=x:1", "b=x:2"]);
+        check_images(&["x:1", "x:1"], &["x:2"], &["x:2", "x:1"]);
+        check_images(&["x:1@sha256:a"], &["x:1"], &["x:1@sha256:a"]);
+        check_images(&["x@sha256:a"], &["x:1@sha256:b"], &["x:1@sha256:b"]);
+    }
+
+    fn parameters() -> [Parameter; 3] {
+        [("p", "0"), ("q", "2"), ("p", "1")].map(|(name, value)| Parameter {
+            name: name.into(),
+            value: value.into(),
+            force_string: true,
+        })
+    }
+
+    fn check_parameters(text: &str, expect: &str) {
+        let got = edit_parameters(Some(text), &parameters());
+        assert_eq!(got, Ok(Some(expect.into())));
+    }
+
+    fn check_images(old: &[&str], new: &[&str], expect: &[&str]) {
+        let file = |images: &[&str]| {
+            let lines: String = images
+                .iter()
+                .map(|image| format!("  - {image}\n"))
+                .collect();
+            format!("kustomize:\n  images:\n{lines}")
+        };
+        let new: Vec<Box<str>> = new.iter().map(|image| (*image).into()).collect();
+        let old = file(old);
+        let got = edit_images(Some(&old), &new).map(|new| new.unwrap_or(old));
+        assert_eq!(got, Ok(file(expect)));
+    }
+}

@@ -26,12 +26,17 @@ pub enum New {
     List(Vec<New>),
 }
 
+/// Pairs of a mapping that are looked through one by one.
+const SCANNED_PAIRS_MAX: usize = 32;
+
 /// A text and what is to become of it.
 #[derive(Debug)]
 pub struct Draft<'t> {
     pub(super) tree: Tree<'t>,
     pub(super) reader: Reader,
     has_mark: bool,
+    /// Positions of the pairs of large mappings, sorted by key.
+    sorted: BTreeMap<NodeId, Vec<usize>>,
     /// What scalars shall be, those that are so already included.
     pub(super) scalars: BTreeMap<NodeId, New>,
     /// What stands in the place of nothing, or of an empty collection.
@@ -56,6 +61,7 @@ impl<'t> Draft<'t> {
             tree: Tree::parse(text)?,
             reader,
             has_mark: text.starts_with('\u{feff}'),
+            sorted: BTreeMap::new(),
             scalars: BTreeMap::new(),
             fills: BTreeMap::new(),
             pairs: BTreeMap::new(),
@@ -68,6 +74,24 @@ impl<'t> Draft<'t> {
     /// The text as it is.
     pub fn tree(&self) -> &Tree<'t> {
         &self.tree
+    }
+
+    /// As [`Tree::value_of`], fast when asked often.
+    pub(super) fn value_of(&mut self, mapping: NodeId, key: &str) -> Option<NodeId> {
+        let Self { tree, sorted, .. } = self;
+        let pairs = tree.pairs(mapping);
+        if pairs.len() <= SCANNED_PAIRS_MAX {
+            return tree.value_of(mapping, key);
+        }
+        let text = |at: usize| tree.text_of(pairs[at].0);
+        let positions = sorted.entry(mapping).or_insert_with(|| {
+            let mut positions: Vec<usize> = (0..pairs.len()).collect();
+            positions.sort_by_key(|at| text(*at));
+            positions
+        });
+        let first = positions.partition_point(|at| text(*at) < Some(key));
+        let at = *positions.get(first)?;
+        (text(at) == Some(key)).then_some(pairs[at].1)
     }
 
     /// Makes the scalar, or the one that an alias stands for, this string. One that is so already stays as it is

@@ -102,7 +102,7 @@ impl ValuePath {
     /// When something else stands there or on the way.
     pub fn put(&self, draft: &mut Draft<'_>, text: &str) -> Result<(), EditRefusal> {
         let root = draft.root_mapping().map_err(|refusal| self.told(refusal))?;
-        let spelt_out = root.and_then(|root| draft.tree().value_of(root, &self.text));
+        let spelt_out = root.and_then(|root| draft.value_of(root, &self.text));
         if let Some(value) = spelt_out {
             return self.put_at(draft, value, text);
         }
@@ -117,7 +117,7 @@ impl ValuePath {
         };
         let mut rest = steps;
         loop {
-            let Some(found) = find(draft.tree(), mapping, rest) else {
+            let Some(found) = find(draft, mapping, rest) else {
                 let (name, value) = self.missing(rest, text)?;
                 let line = draft.tree().line(mapping);
                 let pairs = draft.pairs.entry(mapping).or_default();
@@ -248,46 +248,29 @@ impl Step {
 
 /// What the steps lead to in a mapping: a key that is spelt like all of them, else like the first, else like as few as
 /// make a key.
-fn find(tree: &Tree<'_>, mapping: NodeId, steps: &[Step]) -> Option<Found> {
+fn find(draft: &mut Draft<'_>, mapping: NodeId, steps: &[Step]) -> Option<Found> {
     let literals: Vec<&str> = steps.iter().map(|step| &*step.literal).collect();
-    let rest = literals.join(".");
-    let mut best: Option<Found> = None;
-    for (key, value) in tree.pairs(mapping) {
-        let Some(key) = tree.text_of(*key) else {
-            continue;
-        };
-        if *key == *rest {
+    if let Some(value) = draft.value_of(mapping, &literals.join(".")) {
+        return Some(Found {
+            value,
+            behind: steps.len(),
+            is_spelt_out: true,
+        });
+    }
+    let mut key = String::new();
+    for (n, step) in steps.iter().enumerate() {
+        key.push_str(if n > 0 { "." } else { "" });
+        key.push_str(&step.name);
+        if let Some(value) = draft.value_of(mapping, &key) {
             return Some(Found {
-                value: *value,
-                behind: steps.len(),
-                is_spelt_out: true,
-            });
-        }
-        if let Some(behind) = steps_of(key, steps)
-            && best.as_ref().is_none_or(|known| behind < known.behind)
-        {
-            best = Some(Found {
-                value: *value,
-                behind,
+                value,
+                behind: n + 1,
                 is_spelt_out: false,
             });
-        }
-    }
-    best
-}
-
-/// How many of the steps make this key; those but the last have no indices.
-fn steps_of(key: &str, steps: &[Step]) -> Option<usize> {
-    let mut rest = key;
-    for (n, step) in steps.iter().enumerate() {
-        rest = rest.strip_prefix(&*step.name)?;
-        if rest.is_empty() {
-            return Some(n + 1);
         }
         if !step.indices.is_empty() {
             return None;
         }
-        rest = rest.strip_prefix('.')?;
     }
     None
 }

@@ -121,3 +121,42 @@ impl Proof<'_, '_> {
                 .all(|(item, wanted)| self.is(*item, wanted))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::draft::New;
+    use super::super::resolve::Reader;
+    use super::*;
+
+    #[test]
+    fn only_what_was_meant_may_differ() {
+        let old = "a: x\nb: [y, &n z]\nc: *n\nd: {e: f}\n";
+        let is_proven = |new: &str| {
+            let mut draft = Draft::new(old, Reader::Helm).expect("it is YAML");
+            let root = draft.tree().root().expect("a root");
+            let at = |key| draft.tree().value_of(root, key).expect("a value");
+            let (a, b, d) = (at("a"), at("b"), at("d"));
+            draft.put_text(a, "1").expect("a scalar");
+            draft.add_item(b, New::Text("w".into()));
+            draft.add_pair(d, "g", New::Flag(true));
+            draft.remove_pair(d, 0);
+            prove(&draft, &Tree::parse(new).expect("it is YAML")).is_ok()
+        };
+        assert!(is_proven("a: '1'\nb: [y, &n z, w]\nc: *n\nd: {g: true}\n"));
+        for wrong in [
+            "a: 1\nb: [y, &n z, w]\nc: *n\nd: {g: true}\n",
+            "a: '1'\nb: ['y', &n z, w]\nc: *n\nd: {g: true}\n",
+            "a: '1'\nb: [&n y, z, w]\nc: *n\nd: {g: true}\n",
+            "a: '1'\nb: [y, &n z, w, w]\nc: *n\nd: {g: true}\n",
+            "a: '1'\nb: [y, &n z, w]\nc: z\nd: {g: true}\n",
+            "a: '1'\nb: [y, &n z, w]\nc: *n\nd: {e: f, g: true}\n",
+            "a: '1'\nb: [y, &n z, w]\nc: *n\nd: {g: 'true'}\n",
+            "a: '1'\nb: [y, &n z, w]\nc: *n\nd: {g: true}\nh: i\n",
+            "a: '1'\nb: [y, &n z, w]\nc: *n\nd:\n  g: true\n",
+            "a: !!str '1'\nb: [!x y, &n z, w]\nc: *n\nd: {g: true}\n",
+            "a: '1'\nb: [y, &n z, w]\nc: *n\nd: {g: true}\n---\n",
+        ] {
+            assert!(!is_proven(wrong), "{wrong}");
+        }
+    }
+}
