@@ -1,9 +1,9 @@
 //! The one place that starts programs: an `ext` credential helper, without arguments and without a
 //! shell (`registry.md` 4.2).
 //!
-//! The program leads a process group of its own. When its time is over, or nobody waits for it any
-//! more, the whole group is killed; that happens only while the leader has not been waited for, so
-//! that its number cannot belong to anybody else.
+//! The program leads a process group of its own. When it has ended, its time is over, or nobody waits
+//! for it any more, the whole group is killed; that happens only while the leader has not been waited
+//! for, so that its number cannot belong to anybody else.
 
 use std::io;
 use std::path::Path;
@@ -11,9 +11,10 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use image_updater_core::secret::Secret;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Longest output.
 const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
@@ -159,18 +160,38 @@ impl Group {
         };
         let (output, complaint) =
             futures_util::future::try_join(read_output(stdout), read_complaint(stderr)).await?;
+        if let Some(leader) = self.leader {
+            until_ended(leader).await?;
+        }
+        // What it left behind in the background ends with it, while its number is still its own.
+        self.kill();
         let status = self.child.wait().await?;
         self.leader = None;
         Ok((output, complaint, status))
     }
-}
 
-impl Drop for Group {
-    fn drop(&mut self) {
+    fn kill(&self) {
         if let Some(leader) = self.leader {
             // It may have ended this very moment.
             let _gone = kill_process_group(leader, Signal::KILL);
         }
+    }
+}
+
+/// Waits until a child has ended, and leaves it to be waited for.
+async fn until_ended(child: Pid) -> io::Result<()> {
+    // Listened to before the first look: what ends in between is heard of.
+    let mut ends = signal(SignalKind::child())?;
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    while waitid(WaitId::Pid(child), look)?.is_none() {
+        ends.recv().await;
+    }
+    Ok(())
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
@@ -279,6 +300,26 @@ mod tests {
         assert!(matches!(error, ProgramError::TimedOut { .. }), "{error}");
         assert!(!error.to_string().contains("pass"), "{error}");
         hanging.wait_until_killed().await;
+    }
+
+    #[tokio::test]
+    async fn what_a_program_leaves_in_the_background_ends_with_it() {
+        for (end, is_good) in [("echo user:pass", true), ("exit 1", false)] {
+            let body = "sleep 600 >/dev/null 2>&1 & echo $! >$0.pids; echo $$ >>$0.pids;";
+            let left = Hanging::new(&format!("{body} {end}")).await;
+            let result = run(&left.script, Duration::from_mins(10)).await;
+            assert_eq!(result.is_ok(), is_good, "{result:?}");
+            left.wait_until_killed().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn program_that_closes_its_output_and_goes_on_is_waited_for() {
+        check(
+            "printf user:pass; exec >&- 2>&-; sleep 0.1; exit 0",
+            Ok("user:pass"),
+        )
+        .await;
     }
 
     #[tokio::test]
