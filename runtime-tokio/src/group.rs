@@ -1,16 +1,17 @@
 //! The one place that starts programs: an `ext` helper, or `gpg`; never through a shell.
 //!
-//! A program leads a process group of its own. When its time is over, or nobody waits for it any more, the whole
-//! group is killed; that happens only while the leader has not been waited for, so that its number cannot belong
-//! to anybody else.
+//! A program leads a process group of its own. When it has ended, its time is over, or nobody waits for it any
+//! more, the whole group is killed; that happens only while the leader has not been waited for, so that its number
+//! cannot belong to anybody else.
 
 use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What is kept of what a program complains of.
 const COMPLAINT_BYTES_MAX: u64 = 8 << 10;
@@ -74,6 +75,11 @@ impl Group {
         let complaint = read_complaint(stderr);
         let ((), output, (complaint, complaint_bytes)) =
             futures_util::future::try_join3(write, output, complaint).await?;
+        if let Some(leader) = self.leader {
+            until_ended(leader).await?;
+        }
+        // What it left behind in the background ends with it, while its number is still its own.
+        self.kill();
         let status = self.child.wait().await?;
         self.leader = None;
         Ok(Ended {
@@ -83,14 +89,29 @@ impl Group {
             status,
         })
     }
-}
 
-impl Drop for Group {
-    fn drop(&mut self) {
+    fn kill(&self) {
         if let Some(leader) = self.leader {
             // It may have ended this very moment.
             let _gone = kill_process_group(leader, Signal::KILL);
         }
+    }
+}
+
+/// Waits until a child has ended, and leaves it to be waited for.
+async fn until_ended(child: Pid) -> io::Result<()> {
+    // Listened to before the first look: what ends in between is heard of.
+    let mut ends = signal(SignalKind::child())?;
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    while waitid(WaitId::Pid(child), look)?.is_none() {
+        ends.recv().await;
+    }
+    Ok(())
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

@@ -137,7 +137,7 @@ async fn work(settings: &RunSettings, resolved: Resolved, log: Arc<Log>) -> Exit
 }
 
 /// Ends when the process is asked to: SIGTERM or SIGINT.
-async fn told_to_end() {
+pub(crate) async fn told_to_end() {
     let (Ok(mut terminate), Ok(mut interrupt)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),

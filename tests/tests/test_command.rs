@@ -1,8 +1,11 @@
 //! `test IMAGE` (`ops.md` 9): the program itself against the fake registry on a socket.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use image_updater_fixtures::registry::{Auth, ImageSpec, Platform};
 use image_updater_sim::wire::{Wire, WireWorld};
 use image_updater_tests::program::{Answered, ask};
+use image_updater_tests::servers::eventually;
 use serde_json::{Value, json};
 
 #[test]
@@ -194,6 +197,63 @@ fn what_makes_no_sense_is_refused_with_the_reason() {
     let url = world.test_text("https://reg.test/app", &[], &[]);
     assert_eq!(url.status, Some(1));
     assert!(url.err.contains("scheme"), "{url:?}");
+}
+
+#[test]
+fn json_is_one_document_also_when_nothing_was_looked_up() {
+    let world = World::start();
+    for (image, flags, part) in [
+        ("org/app:1.0.0", &["--platforms=linux"][..], "--platforms"),
+        ("org/app:1.0.0", &["--credentials=nothing"], "--credentials"),
+        (
+            "org/app:1.0.0",
+            &["--registries-conf-path=/nowhere/r.conf"],
+            "/nowhere/r.conf",
+        ),
+        ("org/App:1.0.0", &[], "org/App"),
+        ("org/app:1.0.0", &["--credentials=env:NONE"], "NONE"),
+        ("org/missing:1.0.0", &[], "name unknown"),
+    ] {
+        let answered = world.test(image, &[flags, &["--output=json"]].concat());
+        assert_eq!(answered.status, Some(1), "{image} {flags:?}: {answered:?}");
+        let document: Value = serde_json::from_str(&answered.out)
+            .unwrap_or_else(|error| panic!("{image} {flags:?}: {error}: {answered:?}"));
+        let error = document["error"].as_str().unwrap_or_default();
+        assert!(error.contains(part), "{image} {flags:?}: {answered:?}");
+        assert_eq!(document["image"], format!("{}/{image}", world.host()));
+    }
+    let answered = world.test("org/app:1.0.0", &["--output=json"]);
+    let document: Value = serde_json::from_str(&answered.out).expect("one JSON document");
+    assert_eq!(document["error"], Value::Null);
+}
+
+#[test]
+fn signal_ends_a_credential_program_that_hangs_with_all_it_started() {
+    let world = World::start();
+    for signal in ["INT", "TERM"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let script = folder.path().join("script");
+        let body = format!(
+            "#!/bin/sh\nsleep 600 & echo $! >$0.pids; echo $$ >>$0.pids; kill -{signal} $PPID; wait\n"
+        );
+        std::fs::write(&script, body).expect("the temporary folder can be written to");
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700))
+            .expect("the file is ours");
+        let credentials = format!("--credentials=ext:{}", script.display());
+        let answered = world.test("org/app:1.0.0", &[&credentials]);
+        assert_eq!(answered.status, Some(1), "{answered:?}");
+        assert!(answered.err.contains("told to end"), "{answered:?}");
+        let pids = std::fs::read_to_string(folder.path().join("script.pids")).expect("it ran");
+        assert_eq!(pids.lines().count(), 2, "{pids}");
+        for pid in pids.lines() {
+            // Whoever takes an orphan in has it reaped some time.
+            let is_gone = || {
+                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+                stat.is_none_or(|stat| stat.contains(") Z ")).then_some(())
+            };
+            eventually(&format!("the end of {pid} after {signal}"), is_gone);
+        }
+    }
 }
 
 struct World {

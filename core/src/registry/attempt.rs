@@ -15,10 +15,15 @@ use super::repository::RepositoryId;
 use super::timers::Timer;
 use super::{Registry, backoff};
 
+/// How early a driver may say that the time is over.
+const DEADLINE_SLACK: Duration = Duration::from_millis(20);
+
 impl Registry {
     /// Another attempt after a sleep, or the end (`registry.md` 6.2).
     pub(super) fn retry(&mut self, id: JobId, refusal: &Refusal) {
         let now = self.now.mono;
+        let late = self.late_listing(id, refusal);
+        let refusal = late.as_ref().unwrap_or(refusal);
         let subject = self.subject_of(id);
         let endpoint = self.endpoint_id(id);
         let (attempts_max, backoff) = match self.jobs[&id].task {
@@ -101,6 +106,24 @@ impl Registry {
         }
     }
 
+    /// What is said instead where the time of an attempt was used up by earlier pages: the last one cannot be
+    /// blamed for what was left of it.
+    fn late_listing(&self, id: JobId, refusal: &Refusal) -> Option<Refusal> {
+        let job = &self.jobs[&id];
+        let Task::Listing(task) = &job.task else {
+            return None;
+        };
+        let nearly = self.now.mono.after(DEADLINE_SLACK);
+        let is_over = job.attempt_deadline.is_some_and(|end| end <= nearly);
+        let is_late = is_over && refusal.kind == Kind::Transient && !task.seen.is_empty();
+        let limit = self.settings.tag_timeout;
+        is_late.then(|| Refusal {
+            detail: format!("its tag list did not end within {limit:?} (REGISTRY_TAG_TIMEOUT)")
+                .into(),
+            ..refusal.clone()
+        })
+    }
+
     /// An attempt took longer than it may; `was_sent` when a request of it is under way.
     pub(super) fn on_attempt_overdue(&mut self, id: JobId, was_sent: bool) {
         self.observe_at(id, |endpoint| Observation::Overdue { endpoint, was_sent });
@@ -179,6 +202,13 @@ impl Registry {
         if let Some(wait) = refusal.retry_after {
             let secs = wait.as_millis().div_ceil(1000);
             detail += &format!("; it asks to be left alone for {secs} s");
+        }
+        if let Task::Listing(task) = &job.task
+            && !task.seen.is_empty()
+        {
+            let n_pages = task.seen.len();
+            let plural = if n_pages == 1 { "" } else { "s" };
+            detail += &format!("; {n_pages} page{plural} of its tag list had been read");
         }
         let refusal = Refusal {
             detail: detail.into(),

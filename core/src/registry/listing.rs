@@ -1,6 +1,7 @@
 //! A repository's tag list, packed: names in registry order in one allocation.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -9,11 +10,16 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
+use crate::bytes;
 use crate::keyed::fingerprint;
 use crate::time::Now;
 
 /// Longest tag name (the distribution specification's grammar).
 pub const TAG_BYTES_MAX: usize = 128;
+
+/// Most pages in a row without a tag that lead on to another one: registries filter what they show after they
+/// cut it into pages.
+const EMPTY_PAGES_MAX: u32 = 20;
 
 /// A complete listing. A partial one is a [`ListingBuilder`] and cannot be mistaken for it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,6 +94,11 @@ fn names(packed: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[derive(Clone, Debug)]
 pub struct ListingBuilder {
     packed: Vec<u8>,
+    /// Fingerprints of the names in the first `known_bytes` of `packed`, once there is more than one page.
+    known: BTreeSet<u64>,
+    known_bytes: usize,
+    /// Pages in a row that told no name.
+    n_empty: u32,
     n_tags: u32,
     n_refused: u32,
     tags_max: u32,
@@ -99,6 +110,9 @@ impl ListingBuilder {
     pub fn new(started: Now, tags_max: u32) -> Self {
         Self {
             packed: Vec::new(),
+            known: BTreeSet::new(),
+            known_bytes: 0,
+            n_empty: 0,
             n_tags: 0,
             n_refused: 0,
             tags_max,
@@ -148,9 +162,28 @@ impl ListingBuilder {
         self.n_tags + self.n_refused
     }
 
+    /// True when the page that was read last and leads to another one shows that this never ends
+    /// (D-26): its tags are all known from pages before it, or it is one too many in a row without any.
+    pub(super) fn is_going_in_circles(&mut self) -> bool {
+        let added = self.packed.get(self.known_bytes..).unwrap_or_default();
+        self.known_bytes = self.packed.len();
+        if added.is_empty() {
+            self.n_empty += 1;
+            return self.n_empty > EMPTY_PAGES_MAX;
+        }
+        self.n_empty = 0;
+        let mut has_new = false;
+        for name in names(added) {
+            has_new |= self.known.insert(fingerprint(name));
+        }
+        !has_new
+    }
+
     /// Forgets what was read.
     pub(super) fn clear(&mut self) {
         self.packed.clear();
+        self.known.clear();
+        (self.known_bytes, self.n_empty) = (0, 0);
         (self.n_tags, self.n_refused) = (0, 0);
     }
 
@@ -161,7 +194,7 @@ impl ListingBuilder {
 
     /// Bytes held so far.
     pub fn footprint(&self) -> usize {
-        self.packed.capacity()
+        self.packed.capacity() + bytes::tree::<u64, ()>(self.known.len())
     }
 
     fn push(&mut self, name: &[u8]) -> bool {

@@ -65,8 +65,12 @@ impl Registry {
             Ok(Some(next)) => {
                 let is_known = task.seen.contains(&fingerprint(next.as_bytes()));
                 let n_pages = task.seen.len();
+                let is_circle = task.builder.is_going_in_circles();
                 task.url = next;
-                if is_known {
+                if is_circle {
+                    let detail = "its pages go on and on without a tag that was not told before";
+                    self.fail_page(id, Kind::Malformed, detail);
+                } else if is_known {
                     let detail = "its pages lead back to a page that was read already";
                     self.fail_page(id, Kind::Malformed, detail);
                 } else if n_pages >= pages_max {

@@ -215,6 +215,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_program_leaves_in_the_background_ends_with_it() {
+        for (end, is_good) in [("echo user:pass", true), ("exit 1", false)] {
+            let body = "sleep 600 >/dev/null 2>&1 & echo $! >$0.pids; echo $$ >>$0.pids;";
+            let left = Hanging::new(&format!("{body} {end}")).await;
+            let result = run(&left.script, Duration::from_mins(10)).await;
+            assert_eq!(result.is_ok(), is_good, "{result:?}");
+            left.wait_until_killed().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn program_that_closes_its_output_and_goes_on_is_waited_for() {
+        check(
+            "printf user:pass; exec >&- 2>&-; sleep 0.1; exit 0",
+            Ok("user:pass"),
+        )
+        .await;
+    }
+
+    #[tokio::test]
     async fn program_that_floods_is_killed_with_its_children() {
         let flood = "yes & echo $! >$0.pids; echo $$ >>$0.pids; wait";
         let hanging = Hanging::new(flood).await;

@@ -22,6 +22,7 @@ use crate::http::redact::one_line;
 use crate::http::{HttpClient, install_tls_provider, system_roots};
 use crate::kube::ClusterClient;
 use crate::registries::read_required_registries;
+use crate::run::told_to_end;
 use crate::settings::{http_settings, registry_settings};
 use crate::spawn::{Answer, Operations, install_panic_hook};
 use crate::telemetry::{Field, Log, Narrator, Relay};
@@ -38,7 +39,7 @@ pub fn run(
     variables: &RegistryVariables,
     warnings: &[String],
     log: Log,
-    print: impl FnMut(&str),
+    mut print: impl FnMut(&str),
 ) -> ExitCode {
     let log = Arc::new(log);
     Relay::new(Arc::clone(&log)).install();
@@ -50,6 +51,7 @@ pub fn run(
     match look_up(settings, variables, &log) {
         Ok(probe) => report::tell(&probe, settings, &log, print),
         Err(problems) => {
+            report::tell_defects(&problems, settings, &mut print);
             for problem in problems {
                 log.error(&problem, &[]);
             }
@@ -91,10 +93,20 @@ fn look_up(
     for warning in warnings {
         log.warn(&warning, &[]);
     }
-    Ok(runtime.block_on(async {
-        let credentials = CredentialReader::new(cluster(settings, log).await);
-        drive(probe, &clock, &http, &credentials, log).await
-    }))
+    let probed = runtime.block_on(async {
+        let probed = async {
+            let credentials = CredentialReader::new(cluster(settings, log).await);
+            drive(probe, &clock, &http, &credentials, log).await
+        };
+        tokio::select! {
+            biased;
+            () = told_to_end() => Err(vec!["told to end before the image was looked up".to_owned()]),
+            probe = probed => Ok(probe),
+        }
+    });
+    // What is under way is dropped, programs with their groups; what blocks is not waited for.
+    runtime.shutdown_background();
+    probed
 }
 
 /// What the command line asks.

@@ -54,6 +54,21 @@ pub(super) fn tell(
     ExitCode::SUCCESS
 }
 
+/// Tells why nothing was looked up, to who reads a document; the log has it line by line.
+pub(super) fn tell_defects(
+    problems: &[String],
+    settings: &TestSettings,
+    mut print: impl FnMut(&str),
+) {
+    match settings.output {
+        Output::Json => {
+            let document = json!({ "image": settings.image, "error": problems.join("; ") });
+            print(&format!("{document:#}\n"));
+        }
+        Output::Text => {}
+    }
+}
+
 /// The full reference of the newest image, where one was chosen.
 fn newest(probe: &Probe, reason: &Reason) -> Option<String> {
     let chosen = reason.chosen()?;
@@ -81,6 +96,7 @@ fn to_json(probe: &Probe, reason: &Reason, settings: &TestSettings) -> Value {
         "platforms": image.options.platforms.keys().collect::<Vec<_>>(),
         "code": reason.code(),
         "message": reason.to_string(),
+        "error": (reason.kind() == ReasonKind::Error).then(|| reason.to_string()),
         "is_newer": reason.kind() == ReasonKind::Updated,
         "newest": newest(probe, reason),
         "counts": counts_of(reason).map(|counts| json!({

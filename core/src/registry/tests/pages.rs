@@ -90,7 +90,8 @@ fn the_deadline_of_an_attempt_is_for_all_its_pages() {
         let link = format!("<?last={n}>; rel=next");
         let (_, request) = driver.requests.front().expect("a page");
         assert_eq!(request.timeout.as_secs(), 60 - 9 * n, "page {n}");
-        driver.answer("", with(200, &[("link", &*link)], r#"{"tags":["a"]}"#));
+        let body = format!("{{\"tags\":[\"{n}\"]}}");
+        driver.answer("", with(200, &[("link", &*link)], body));
     }
     driver.pass(Duration::from_secs(20));
     let (_, request) = driver.requests.back().expect("a new attempt");
@@ -149,12 +150,84 @@ fn a_list_that_never_ends_ends_at_our_bound() {
     while let Some((op, _)) = driver.requests.pop_front() {
         n_pages += 1;
         let link = format!("<?last={n_pages}>; rel=next");
-        let page = with(200, &[("link", &*link)], r#"{"tags":[]}"#);
+        let page = with(
+            200,
+            &[("link", &*link)],
+            format!("{{\"tags\":[\"{n_pages}\"]}}"),
+        );
         driver.complete(op, HttpOutcome::Response(page));
     }
     assert_eq!(n_pages, 50);
     let told = driver.take_listings();
     assert_eq!(told, vec![(vec![1], Err(Kind::Overflow))]);
+}
+
+#[test]
+fn pages_that_tell_nothing_new_are_a_circle_whatever_they_are_called() {
+    for (bodies, n_pages) in [
+        (&[r#"{"tags":["1.0.0"]}"#][..], 2),
+        (&[r#"{"tags":["a","b"]}"#, r#"{"tags":["b","c"]}"#], 3),
+        (&[r#"{"tags":[]}"#], 21),
+        (&[r#"{"tags":null}"#, r#"{"tags":["a b"]}"#], 21),
+        // One tag is new on each of three pages, then none.
+        (
+            &[
+                r#"{"tags":[]}"#,
+                r#"{"tags":["a"]}"#,
+                r#"{"tags":["a","b"]}"#,
+                r#"{"tags":["c","b"]}"#,
+            ],
+            6,
+        ),
+    ] {
+        let (mut driver, app) = driver();
+        driver.want(app, 1);
+        for n in 1..=n_pages {
+            let link = format!("<?i={n}>; rel=next");
+            let body = bodies[(n - 1) % bodies.len()];
+            driver.answer("", with(200, &[("link", &*link)], body));
+        }
+        assert!(driver.requests.is_empty(), "{bodies:?}");
+        let told = driver.take_listings();
+        assert_eq!(told, vec![(vec![1], Err(Kind::Malformed))], "{bodies:?}");
+        let failure = driver.registry.listing_failure(app).expect("it failed");
+        let pages = format!("{n_pages} pages of its tag list had been read");
+        assert!(failure.detail.contains(&pages), "{failure}");
+        assert!(failure.detail.contains("without a tag"), "{failure}");
+        driver.pass(Duration::from_secs(90));
+        assert!(driver.requests.is_empty(), "it is not tried again");
+    }
+}
+
+#[test]
+fn a_last_page_may_repeat_everything_or_tell_nothing() {
+    for last in [r#"{"tags":["a"]}"#, r#"{"tags":[]}"#, r#"{"tags":null}"#] {
+        let (mut driver, app) = driver();
+        driver.want(app, 1);
+        driver.answer("list", with(200, &NEXT, r#"{"tags":["a"]}"#));
+        driver.answer("?last=a", ok(last));
+        assert_eq!(driver.tags(app), ["a"], "{last}");
+    }
+}
+
+#[test]
+fn time_that_earlier_pages_took_is_not_said_to_be_the_last_ones() {
+    let (mut driver, app) = driver();
+    driver.want(app, 1);
+    for _ in 0..3 {
+        driver.answer("tags/list", with(200, &NEXT, r#"{"tags":["a"]}"#));
+        driver.pass(Duration::from_millis(59_990));
+        driver.fail_request(TransportKind::TimedOut);
+        driver.pass(Duration::from_secs(4));
+    }
+    assert_eq!(
+        driver.take_listings(),
+        vec![(vec![1], Err(Kind::Transient))]
+    );
+    let failure = driver.registry.listing_failure(app).expect("it failed");
+    for part in ["did not end within 60s", "1 page of its tag list"] {
+        assert!(failure.detail.contains(part), "{failure}");
+    }
 }
 
 #[test]
