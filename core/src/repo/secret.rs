@@ -92,10 +92,7 @@ impl SecretReference {
                     is_forced: text("forceHttpBasicAuth") == "true",
                 }
             }
-            Transport::Http | Transport::Https => match fields.get("bearerToken") {
-                Some(token) => CredentialKind::Bearer(token.clone()),
-                None => return Err(SecretError::NoLogin(self.clone())),
-            },
+            Transport::Http | Transport::Https => return Err(SecretError::NoLogin(self.clone())),
         };
         Ok(GitCredential {
             kind,

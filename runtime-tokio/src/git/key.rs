@@ -83,7 +83,7 @@ mod tests {
         check(&pem(b"openssh-key-v1"), KeyError::Malformed);
         check(&pem(&[0xff; 4_000]), KeyError::Malformed);
         check(&pem(&nested_certificate()), KeyError::Malformed);
-        check(&pem(&[7; KEY_BYTES_MAX]), KeyError::Malformed);
+        check(&pem(&vec![7; KEY_BYTES_MAX]), KeyError::Malformed);
         let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n";
         check(locked, KeyError::Encrypted);
     }
