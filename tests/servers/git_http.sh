@@ -9,10 +9,10 @@ set -euo pipefail
 
 start() {
   local folder=$1 repository=$2 protocol=$3 attempt port
-  # What git runs finds no settings of whoever runs the tests.
+  # What git runs finds no settings of whoever runs the tests. One process, without children that would outlive it.
   env -i PATH="$PATH" GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_COUNT=1 \
     GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' OWNER_PID="${OWNER_PID:-}" \
-    bash -c '. "$1"; start_process "$2" fcgiwrap fcgiwrap -c 4 -s "unix:$2/socket"' \
+    bash -c '. "$1"; start_process "$2" fcgiwrap fcgiwrap -c 1 -s "unix:$2/socket"' \
     start "$(dirname "${BASH_SOURCE[0]}")/process.sh" "$folder"
   wait_until 20 "$folder" fcgiwrap test -S "$folder/socket"
   for attempt in 1 2 3 4 5; do

@@ -13,6 +13,7 @@ use image_updater_tokio::http::Proxies;
 
 use crate::stand::{
     FILES, PASSWORD, PATH, Stand, USER, assert_only_edit, assert_untouched, basic, talkative,
+    waiting, waiting_when_committed,
 };
 
 #[test]
@@ -120,8 +121,7 @@ fn a_slow_hook_is_waited_for() {
     let Some(world) = World::new() else { return };
     let before = world.repository.tree("main");
     let (begun, end) = (world.file("begun"), world.file("end"));
-    let script = format!("touch {begun}; until [ -e {end} ]; do sleep 0.05; done");
-    world.repository.hook("pre-receive", &script);
+    world.repository.hook("pre-receive", &waiting(&begun, &end));
     let helper = std::thread::spawn(move || {
         eventually("the hook runs", || std::fs::metadata(&begun).ok());
         std::fs::write(&end, "").expect("it is written");
@@ -137,10 +137,7 @@ fn a_reply_that_is_lost_leaves_an_unknown_that_can_be_looked_up() {
     let before = world.repository.tree("main");
     let tip = world.repository.tip("main");
     let (begun, end) = (world.file("begun"), world.file("end"));
-    // Behind the moment when the branch has moved, and before it is said.
-    let script = format!(
-        "[ \"$1\" = committed ] || exit 0; touch {begun}; until [ -e {end} ]; do sleep 0.05; done"
-    );
+    let script = waiting_when_committed(&begun, &end);
     world.repository.hook("reference-transaction", &script);
     let finished = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -181,9 +178,8 @@ fn a_server_that_does_not_answer_in_time_leaves_an_unknown() {
         return;
     };
     let before = world.repository.tree("main");
-    let end = world.file("end");
-    let script =
-        format!("[ \"$1\" = committed ] || exit 0; until [ -e {end} ]; do sleep 0.05; done");
+    let (begun, end) = (world.file("begun"), world.file("end"));
+    let script = waiting_when_committed(&begun, &end);
     world.repository.hook("reference-transaction", &script);
     let limit = Duration::from_secs(5);
     world.stand = Stand::with(Some(&world.authority), Proxies::default(), limit);

@@ -10,6 +10,7 @@ use image_updater_tests::servers::{ConnectProxy, ProxyKind, Sshd, eventually};
 
 use crate::stand::{
     FILES, Stand, assert_only_edit, assert_untouched, basic, credential, talkative,
+    waiting_when_committed,
 };
 
 #[test]
@@ -181,12 +182,8 @@ fn a_reply_that_is_lost_leaves_an_unknown() {
     let before = world.repository.tree("main");
     let path = |name: &str| world.repository.path().join(name);
     let (begun, end) = (path("begun"), path("end"));
-    // Behind the moment when the branch has moved, and before it is said: the connection's own process goes.
-    let script = format!(
-        "[ \"$1\" = committed ] || exit 0; touch {}; until [ -e {} ]; do sleep 0.05; done",
-        begun.display(),
-        end.display()
-    );
+    let [held_begun, held_end] = [&begun, &end].map(|path| path.display().to_string());
+    let script = waiting_when_committed(&held_begun, &held_end);
     world.repository.hook("reference-transaction", &script);
     let key = world.sshd.admit("ed25519");
     let proxy = ConnectProxy::start(ProxyKind::Http);

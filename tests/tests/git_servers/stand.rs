@@ -156,3 +156,14 @@ pub(crate) fn talkative(end: &str) -> String {
         "set -e; for n in 1 2 3 4 5 6 7 8 9 10; do echo working >&2; sleep 0.1; done; touch {end}"
     )
 }
+
+/// What a hook does to wait: it makes the file `begun` and goes on when there is `end`, or when all is removed
+/// because the test has failed.
+pub(crate) fn waiting(begun: &str, end: &str) -> String {
+    format!("touch {begun}; while [ -e {begun} ] && [ ! -e {end} ]; do sleep 0.05; done")
+}
+
+/// The same in the hook `reference-transaction`, where the branch has moved and nobody was told.
+pub(crate) fn waiting_when_committed(begun: &str, end: &str) -> String {
+    format!("[ \"$1\" = committed ] || exit 0; {}", waiting(begun, end))
+}
