@@ -157,6 +157,7 @@ fn a6_a_wake_up_lies_ahead_unless_a_turn_is_due_and_turns_end() {
             WakeReason::Schedule
             | WakeReason::Registry
             | WakeReason::Writeback
+            | WakeReason::Publish
             | WakeReason::RunDeadline
             | WakeReason::Shutdown => assert!(wakeup.at > world.now(), "{wakeup:?}"),
         }
