@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use image_updater_core::git::ObjectId;
 use image_updater_core::time::Time;
 use image_updater_fixtures::GitRemote;
-use image_updater_fixtures::git::{File, PushConduct, lines};
+use image_updater_fixtures::git::{File, PushConduct, overlay};
 use serde_json::{Value, json};
 
 use crate::entropy::{Entropy, Stream};
@@ -187,7 +187,7 @@ impl GitWorld {
                     text.extend_from_slice(note.as_bytes());
                     File::new(&path, text)
                 } else {
-                    let kept = lines::rest(&old.unwrap_or_default()).join("\n");
+                    let kept = overlay::comments(&old.unwrap_or_default()).join("\n");
                     File::new(&path, format!("{kept}\n{note}"))
                 };
                 repository.commit(branch, "by hand", &[file]);
@@ -247,7 +247,7 @@ impl GitWorld {
 /// An application with the content of its file laid over its source.
 pub fn laid_over(object: &Value, app: &AppModel, file: &[u8]) -> Value {
     let mut object = object.clone();
-    let pairs = lines::read(file);
+    let pairs = overlay::read(file);
     let source = &mut object["spec"]["source"];
     if app.kustomize {
         let images: Vec<&String> = pairs.values().collect();

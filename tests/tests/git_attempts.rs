@@ -1,7 +1,7 @@
 //! Attempts at batches against the fake remote: every intent has its own end, and one that cannot be edited
 //! harms nobody.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,23 +11,29 @@ use image_updater_core::git::{
 };
 use image_updater_core::id::AppKey;
 use image_updater_core::publish::{
-    Attempt, AttemptAction, BatchId, CredentialReference, Desk, Edit, EditRefusal, Edited, GitJob,
-    GitOutcome, GitTask, Intent, IntentEnd, Look, PublishTask, RepositoryUrl,
+    Attempt, AttemptAction, BatchId, CredentialReference, GitJob, GitOutcome, GitTask, Intent,
+    IntentEnd, IntentRefusal, PublishTask, RepositoryUrl,
 };
 use image_updater_core::time::UnixTime;
-use image_updater_core::update::ImageSpec;
+use image_updater_core::writeback::edit::FileEdit;
 use image_updater_core::writeback::target::Target;
 use image_updater_fixtures::Request;
-use image_updater_fixtures::git::{File, GitRemote, PushConduct, Reply, lines};
+use image_updater_fixtures::git::{File, GitRemote, PushConduct, Reply, overlay};
 
 #[test]
 fn every_intent_of_a_batch_has_its_own_end_in_one_commit() {
     let mut remote = GitRemote::with_files(&[
         File::new("README", "hello\n"),
-        File::new("c", "tag = 2\n"),
+        File::new("c", file_of(&[("tag", "2")])),
         File::new("elsewhere/x", "x\n"),
         File::new("link", "elsewhere").with_mode("120000"),
-        File::new("shared", "# by hand\na = 1\nb = 1\nc = 2\n"),
+        File::new(
+            "shared",
+            format!(
+                "# by hand\n{}",
+                file_of(&[("a", "1"), ("b", "1"), ("c", "2")])
+            ),
+        ),
     ]);
     let before = tip(&remote);
     let intents = [
@@ -39,7 +45,7 @@ fn every_intent_of_a_batch_has_its_own_end_in_one_commit() {
         intent("six", "shared", "b", "2"),
         intent("seven", "shared", "c", "2"),
     ];
-    let outcome = run(&mut remote, publish(intents), lines::edit);
+    let outcome = run(&mut remote, publish(intents));
     let GitOutcome::Published { commit, ends, .. } = outcome else {
         panic!("{outcome:?}");
     };
@@ -49,7 +55,7 @@ fn every_intent_of_a_batch_has_its_own_end_in_one_commit() {
         codes,
         [
             "written",
-            "path",
+            "refused",
             "unchanged",
             "written",
             "written",
@@ -59,8 +65,9 @@ fn every_intent_of_a_batch_has_its_own_end_in_one_commit() {
     );
     assert_eq!(tip(&remote), commit);
     assert_eq!(remote.pushes.len(), 1);
-    assert_eq!(file(&remote, "deploy/one"), "tag = 2\n");
-    assert_eq!(file(&remote, "shared"), "# by hand\na = 2\nb = 2\nc = 2\n");
+    assert_eq!(file(&remote, "deploy/one"), file_of(&[("tag", "2")]));
+    let wanted = file_of(&[("a", "2"), ("b", "2"), ("c", "2")]);
+    assert_eq!(file(&remote, "shared"), format!("# by hand\n{wanted}"));
     let text = remote.repository.commit_text(commit).expect("a commit");
     let named: Vec<&str> = text
         .lines()
@@ -84,28 +91,14 @@ fn files_that_would_have_to_be_folders_are_the_later_ones_trouble() {
             intent("two", second, "tag", "2"),
             intent("three", "z", "tag", "2"),
         ];
-        let outcome = run(&mut remote, publish(intents), lines::edit);
+        let outcome = run(&mut remote, publish(intents));
         assert_eq!(
             codes(&outcome),
-            ["written", "entangled-path", "written"],
+            ["written", "entangled", "written"],
             "{first}, then {second}"
         );
-        assert_eq!(file(&remote, first), "tag = 2\n");
+        assert_eq!(file(&remote, first), file_of(&[("tag", "2")]));
     }
-}
-
-#[test]
-fn an_edit_gets_what_else_it_needs_and_one_that_never_has_enough_is_refused() {
-    let mut remote =
-        GitRemote::with_files(&[File::new("base", "next\n"), File::new("next", "tag = 1\n")]);
-    let intents = [
-        intent("one", "base", "tag", "2"),
-        intent("greedy", "other", "tag", "2"),
-        intent("three", "z", "tag", "2"),
-    ];
-    let outcome = run(&mut remote, publish(intents), follow);
-    assert_eq!(codes(&outcome), ["written", "too-many-files", "written"]);
-    assert_eq!(file(&remote, "next"), "tag = 2\n");
 }
 
 #[test]
@@ -115,12 +108,12 @@ fn where_nobody_can_be_written_nothing_is_pushed() {
         File::new("link", "elsewhere").with_mode("120000"),
     ]);
     let intents = [intent("one", "link/one", "tag", "2")];
-    let outcome = run(&mut remote, publish(intents), lines::edit);
+    let outcome = run(&mut remote, publish(intents));
     assert!(
         matches!(outcome, GitOutcome::Unchanged { .. }),
         "{outcome:?}"
     );
-    assert_eq!(codes(&outcome), ["path"]);
+    assert_eq!(codes(&outcome), ["refused"]);
     assert_eq!(remote.pushes, []);
 }
 
@@ -135,10 +128,10 @@ fn a_thousand_applications_that_share_a_file_are_one_commit() {
         };
         intent(&format!("app-{n}"), &path, &format!("tag-{n}"), "2")
     });
-    let outcome = run(&mut remote, publish(intents), lines::edit);
+    let outcome = run(&mut remote, publish(intents));
     assert!(codes(&outcome).iter().all(|code| code == "written"));
     assert_eq!(remote.pushes.len(), 1);
-    assert_eq!(file(&remote, "shared").lines().count(), 500);
+    assert_eq!(overlay::read(file(&remote, "shared").as_bytes()).len(), 500);
 }
 
 #[test]
@@ -154,7 +147,7 @@ fn a_lost_reply_is_found_by_the_name_of_its_batch() {
             panic!("{job:?}");
         };
         let batch = task.batch.clone();
-        let outcome = run(&mut remote, job, lines::edit);
+        let outcome = run(&mut remote, job);
         let GitOutcome::Unknown { since, ends, .. } = outcome else {
             panic!("{outcome:?}");
         };
@@ -162,7 +155,7 @@ fn a_lost_reply_is_found_by_the_name_of_its_batch() {
         for since in [since, None] {
             let batch = batch.clone();
             let inspection = job_of(GitTask::Inspect { batch, since });
-            let outcome = run(&mut remote, inspection, lines::edit);
+            let outcome = run(&mut remote, inspection);
             let commit = is_there.then(|| tip(&remote));
             assert_eq!(outcome, GitOutcome::Inspected { commit });
         }
@@ -177,11 +170,7 @@ fn a_branch_that_moved_is_a_conflict_and_nothing_is_forced() {
         .conduct
         .pushes
         .push_back(PushConduct::MovedFirst(file));
-    let outcome = run(
-        &mut remote,
-        publish([intent("one", "one", "tag", "2")]),
-        lines::edit,
-    );
+    let outcome = run(&mut remote, publish([intent("one", "one", "tag", "2")]));
     let GitOutcome::Refused { refusal, ends } = outcome else {
         panic!("{outcome:?}");
     };
@@ -190,47 +179,28 @@ fn a_branch_that_moved_is_a_conflict_and_nothing_is_forced() {
     assert!(remote.pushes.iter().all(|push| !push.is_forced));
 }
 
-/// Follows the name in a file to another file; the greedy one never comes to an end.
-fn follow(intent: &Intent, desk: &Desk<'_>) -> Edited {
-    let path = intent.target.path.as_str();
-    if &*intent.app.name == "greedy" {
-        let more = (0..).map(|n| format!("more/{n}"));
-        let next = more
-            .into_iter()
-            .find(|path| desk.look(path) == Look::NotRead);
-        return Edited::Needs(next.into_iter().collect());
-    }
-    if path != "base" {
-        return lines::edit(intent, desk);
-    }
-    let next = match desk.look(path) {
-        Look::NotRead => return Edited::Needs(BTreeSet::from([path.to_owned()])),
-        Look::File(content) => String::from_utf8_lossy(content).trim().to_owned(),
-        Look::Absent | Look::Refused(_) => {
-            return Edited::Refused(EditRefusal::Content("no base".into()));
-        }
-    };
-    match desk.look(&next) {
-        Look::NotRead => Edited::Needs(BTreeSet::from([next])),
-        Look::File(_) | Look::Absent | Look::Refused(_) => {
-            Edited::Done(BTreeMap::from([(next, b"tag = 2\n".to_vec())]))
-        }
-    }
-}
-
 fn intent(app: &str, path: &str, key: &str, value: &str) -> Intent {
     let app = AppKey::new("argocd", app);
     Intent {
         target: Target::parse(Some(path), &app, "argocd", "").expect("a path"),
-        parameters: ImageSpec::Helm(vec![Parameter {
+        edit: FileEdit::Parameters(vec![Parameter {
             name: key.into(),
             value: value.into(),
             force_string: true,
         }]),
-        values: Vec::new(),
         message: format!("update {}", app.name).into(),
         app,
     }
+}
+
+/// An override file as one of ours looks.
+fn file_of(parameters: &[(&str, &str)]) -> String {
+    let mut text = "helm:\n  parameters:\n".to_owned();
+    for (name, value) in parameters {
+        let lines = format!("  - name: {name}\n    value: \"{value}\"\n    forcestring: true\n");
+        text.push_str(&lines);
+    }
+    text
 }
 
 fn publish(intents: impl IntoIterator<Item = Intent>) -> GitJob {
@@ -259,15 +229,9 @@ fn job_of(task: GitTask) -> GitJob {
     }
 }
 
-fn run(remote: &mut GitRemote, job: GitJob, edit: Edit) -> GitOutcome {
+fn run(remote: &mut GitRemote, job: GitJob) -> GitOutcome {
     let url = job.repository.reveal().to_owned();
-    let mut attempt = Attempt::new(
-        job,
-        Remote::Http(url),
-        Known::default(),
-        Limits::default(),
-        edit,
-    );
+    let mut attempt = Attempt::new(job, Remote::Http(url), Known::default(), Limits::default());
     loop {
         match attempt.poll_action().expect("it waits for nothing") {
             AttemptAction::Open { channel, open, .. } => match exchange(remote, open) {
@@ -331,7 +295,8 @@ fn code(end: &IntentEnd) -> &'static str {
     match end {
         IntentEnd::Written => "written",
         IntentEnd::Unchanged => "unchanged",
-        IntentEnd::Refused(refusal) => refusal.code(),
+        IntentEnd::Refused(IntentRefusal::Edit(_)) => "refused",
+        IntentEnd::Refused(IntentRefusal::Entangled(_)) => "entangled",
     }
 }
 

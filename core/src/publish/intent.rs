@@ -3,15 +3,13 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 
-use crate::app::HelmOptions;
 use crate::git;
 use crate::http::ShownUrl;
 use crate::id::AppKey;
 use crate::repo::url::serial_key;
-use crate::update::ImageSpec;
+use crate::writeback::edit::FileEdit;
 use crate::writeback::target::Target;
 
 /// What one application wants written.
@@ -21,21 +19,10 @@ pub struct Intent {
     pub app: AppKey,
     /// Which file.
     pub target: Target,
-    /// All image parameters of the application with the new ones in them (`writeback.md` 3.1).
-    pub parameters: ImageSpec,
-    /// The configured keys of every image, in the order of the image list; for values files (`writeback.md` 9.3).
-    pub values: Vec<ValueNames>,
+    /// What is to become of that file.
+    pub edit: FileEdit,
     /// Its part of the commit's message.
     pub message: Box<str>,
-}
-
-/// The Helm keys that annotations name for one image.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ValueNames {
-    /// The image, for messages.
-    pub image: Box<str>,
-    /// The keys.
-    pub helm: HelmOptions,
 }
 
 /// The URL of a repository as somebody wrote it: it may hold a password, and is shown without.

@@ -8,10 +8,11 @@ use core::fmt;
 use core::time::Duration;
 
 use super::intent::{BatchId, CredentialReference, Intent, RepositoryUrl};
-use crate::git::job::{PathRefusal, Relation};
+use crate::git::job::Relation;
 use crate::git::{self, Identity, ObjectId, Refusal};
 use crate::time::UnixTime;
 use crate::writeback::message::batch_line;
+use crate::writeback::yaml::EditRefusal;
 
 /// One attempt with one repository. The driver reads the credential anew for each.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -116,44 +117,26 @@ pub enum IntentEnd {
     /// The branch held it before.
     Unchanged,
     /// It cannot be written; nobody else's fault and nobody else's trouble.
-    Refused(EditRefusal),
+    Refused(IntentRefusal),
 }
 
-/// Why an edit is not made (`writeback.md` 15.4, 15.8).
+/// Why an intent is not written (`writeback.md` 15.4, 15.8).
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum EditRefusal {
-    /// A path is not to be touched.
-    Path(Box<str>, PathRefusal),
-    /// A path goes through a file that another application of the batch makes, or the other way round.
+pub enum IntentRefusal {
+    /// Its file cannot be edited; names file, place and reason.
+    Edit(EditRefusal),
+    /// Its path goes through a file that another application of the batch makes, or the other way round.
     Entangled(Box<str>),
-    /// It needs more files than are read for one application.
-    TooManyFiles,
-    /// The file's content does not allow it; names file, place and reason.
-    Content(Box<str>),
 }
 
-impl EditRefusal {
-    /// A stable code for logs, explanations and tests.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Path(..) => "path",
-            Self::Entangled(_) => "entangled-path",
-            Self::TooManyFiles => "too-many-files",
-            Self::Content(_) => "content",
-        }
-    }
-}
-
-impl fmt::Display for EditRefusal {
+impl fmt::Display for IntentRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Path(path, refusal) => write!(f, "{path} {refusal}"),
+            Self::Edit(refusal) => refusal.fmt(f),
             Self::Entangled(path) => write!(
                 f,
                 "{path} cannot be made: another application makes a file where a folder is needed"
             ),
-            Self::TooManyFiles => f.write_str("too many files would have to be read"),
-            Self::Content(text) => f.write_str(text),
         }
     }
 }

@@ -27,15 +27,17 @@ mod outcome;
 mod settings;
 mod turns;
 mod view;
+mod work;
 
 #[cfg(test)]
 mod tests;
 
-pub use attempt::{Attempt, AttemptAction, AttemptEnd, Desk, Edit, Edited, Look};
-pub use intent::{BatchId, BatchKey, CredentialReference, Intent, RepositoryUrl, ValueNames};
-pub use job::{EditRefusal, GitJob, GitOutcome, GitTask, IntentEnd, PublishTask};
+pub use attempt::{Attempt, AttemptAction, AttemptEnd};
+pub use intent::{BatchId, BatchKey, CredentialReference, Intent, RepositoryUrl};
+pub use job::{GitJob, GitOutcome, GitTask, IntentEnd, IntentRefusal, PublishTask};
 pub use machine::Publishes;
 pub use outcome::{
     BatchEnd, BatchReport, PublishEnd, PublishOutcome, PublishStanding, PublishWait,
 };
 pub use settings::{BATCH_INTENTS_MAX, PublishSettings};
+pub use work::Work;

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::job::EditRefusal;
+use super::job::IntentRefusal;
 use crate::git::job::Relation;
 use crate::git::{ObjectId, RefusalKind};
 use crate::id::{AppId, OpId};
@@ -50,7 +50,7 @@ pub enum PublishEnd {
         branch: Arc<str>,
     },
     /// Its edit is not made.
-    EditRefused(EditRefusal),
+    EditRefused(IntentRefusal),
     /// The server refuses the commit; asking again soon would only repeat the answer.
     Refused {
         /// The class.

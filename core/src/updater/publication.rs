@@ -15,11 +15,12 @@ use crate::explain::{LastPublish, LastPublishEnd};
 use crate::git;
 use crate::id::AppId;
 use crate::publish::{
-    BatchKey, CredentialReference, Intent, PublishEnd, PublishOutcome, RepositoryUrl, ValueNames,
+    BatchKey, CredentialReference, Intent, PublishEnd, PublishOutcome, RepositoryUrl,
 };
-use crate::update::{Change, Counters, Decision, Plan, Refusal};
+use crate::update::{Change, Counters, Decision, Plan, ReasonKind, Refusal};
 use crate::writeback::branch::Base;
 use crate::writeback::configuration::{GitWriteBack, WriteBack};
+use crate::writeback::edit::FileEdit;
 
 /// How often an intent that waits is decided anew before it goes out as it is: a list that changes all the
 /// time must not hold it back for ever (L5).
@@ -57,18 +58,20 @@ impl Updater {
             },
             GitCredentials::Secret(reference) => CredentialReference::Secret(reference),
         };
-        let values = plan.images.iter().map(|image| ValueNames {
-            image: image.entry.name.as_str().into(),
-            helm: image.options.helm.clone(),
-        });
+        let has_failed = |at: usize| {
+            let reason = decision.images.get(at);
+            reason.is_some_and(|reason| reason.kind() == ReasonKind::Error)
+        };
+        let kind = wanted.target.kind;
+        let edit = FileEdit::of(kind, app, plan, parameters, &has_failed)
+            .map_err(|error| refused(error.to_string()))?;
         let commit = Commit {
             key: BatchKey::new(&wanted.repository, target, credential),
             url: RepositoryUrl::new(&wanted.repository),
             intent: Intent {
                 app: app.key.clone(),
                 target: wanted.target,
-                parameters,
-                values: values.collect(),
+                edit,
                 message: message.into(),
             },
         };

@@ -1,6 +1,6 @@
 //! What was committed, judged from the repository's side (S7, S8, S9, S11, L7).
 //!
-//! Naive on purpose: trees are compared path by path, and files are lines.
+//! Naive on purpose: trees are compared path by path, and files are read a line at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use image_updater_core::event::Event;
 use image_updater_core::git::ObjectId;
 use image_updater_core::id::{AppKey, OpId};
 use image_updater_core::publish::{GitJob, GitTask};
-use image_updater_fixtures::git::{Push, Repository, lines};
+use image_updater_fixtures::git::{Push, Repository, overlay};
 
 use super::Violation;
 use crate::git::{self, GitAction};
@@ -144,8 +144,8 @@ impl Commits {
                 return fail("S11", format!("the mode of {path} changed"));
             }
             let [old, new] = [push.old, push.new].map(|commit| content(repository, commit, &path));
-            if lines::rest(&old) != lines::rest(&new) {
-                return fail("S11", format!("lines of others in {path} changed"));
+            if overlay::comments(&old) != overlay::comments(&new) {
+                return fail("S11", format!("comments in {path} changed"));
             }
             let key = ((repo, branch.clone()), path.clone());
             if self.last.get(&key) == Some(&new) {

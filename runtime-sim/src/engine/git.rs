@@ -1,19 +1,20 @@
 //! Attempts with Git repositories: the session of the production core, run inline in virtual time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use image_updater_core::git::{ChannelEnd, ChannelId, Known, Limits, Open, Remote, Service};
 use image_updater_core::id::OpId;
 use image_updater_core::input::Input;
-use image_updater_core::publish::{
-    Attempt, AttemptAction, Desk, Edited, GitJob, GitOutcome, Intent,
-};
-use image_updater_fixtures::git::{File, PushConduct, Reply, lines};
+use image_updater_core::publish::{Attempt, AttemptAction, GitJob, GitOutcome, GitTask};
+use image_updater_core::writeback::target::Target;
+use image_updater_fixtures::git::{File, PushConduct, Reply};
 use image_updater_fixtures::{Request, Response};
 
 use super::{Engine, Op, Step};
 use crate::git;
 use crate::options::Planted;
+use crate::world::NAMESPACE;
 
 /// An attempt under way.
 #[derive(Debug)]
@@ -39,20 +40,18 @@ pub(super) struct GitRequest {
 }
 
 impl Engine {
-    pub(super) fn start_git(&mut self, op: OpId, job: GitJob) {
+    pub(super) fn start_git(&mut self, op: OpId, mut job: GitJob) {
         let url = job.repository.reveal().to_owned();
         self.ops.insert(op, Op::new(format!("git {url}")));
         let Some(repo) = git::idx_of(&url) else {
             unreachable!("the annotations of this world name its repositories");
         };
         let known = format!("{url} {:?}", job.target);
-        let edit = if self.options.planted == Some(Planted::StrayEdit) {
-            stray_edit
-        } else {
-            lines::edit
-        };
+        if self.options.planted == Some(Planted::StrayEdit) {
+            lead_astray(&mut job);
+        }
         let kept: Known = self.known.get(&known).cloned().unwrap_or_default();
-        let attempt = Attempt::new(job, Remote::Http(url), kept, Limits::default(), edit);
+        let attempt = Attempt::new(job, Remote::Http(url), kept, Limits::default());
         let authorization = self.world.git.authorization(repo);
         self.git_ops.insert(
             op,
@@ -315,17 +314,14 @@ impl Engine {
     }
 }
 
-/// The planted bug of S8: beside its own file, every edit changes one of nobody's.
-fn stray_edit(intent: &Intent, desk: &Desk<'_>) -> Edited {
-    match lines::edit(intent, desk) {
-        Edited::Needs(mut paths) => {
-            paths.insert("README".to_owned());
-            Edited::Needs(paths)
-        }
-        Edited::Done(mut files) => {
-            files.insert("README".to_owned(), b"oops\n".to_vec());
-            Edited::Done(files)
-        }
-        Edited::Refused(refusal) => Edited::Refused(refusal),
+/// The planted bug of S8: the last intent of a batch is written into a file of nobody's.
+fn lead_astray(job: &mut GitJob) {
+    if let GitTask::Publish(task) = &mut job.task
+        && let Some(last) = task.intents.last_mut()
+    {
+        let mut intent = (**last).clone();
+        let target = Target::parse(Some("nobody.yaml"), &intent.app, NAMESPACE, "");
+        intent.target = target.expect("a path in the repository");
+        *last = Arc::new(intent);
     }
 }

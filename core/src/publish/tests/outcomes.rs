@@ -8,14 +8,13 @@ use super::world::{
     Started, World, boxed, commit, inspected, published, refused, unchanged, unknown,
 };
 use crate::git::RefusalKind;
-use crate::git::job::PathRefusal;
 use crate::id::AppId;
-use crate::publish::{BatchEnd, EditRefusal, GitOutcome, IntentEnd, PublishOutcome, PublishWait};
+use crate::publish::{BatchEnd, GitOutcome, IntentEnd, IntentRefusal, PublishOutcome, PublishWait};
 
 const FLUSH: Duration = Duration::from_secs(2);
 
 fn not_there() -> IntentEnd {
-    IntentEnd::Refused(EditRefusal::Path(boxed("a/link"), PathRefusal::Symlink))
+    IntentEnd::Refused(IntentRefusal::Entangled(boxed("a/link")))
 }
 
 #[test]
@@ -31,7 +30,7 @@ fn every_application_has_its_own_end_and_a_bad_one_sinks_nobody() {
         world.ends(),
         [
             "1 published 01",
-            "2 edit refused: a/link goes through a symbolic link",
+            "2 edit refused: a/link cannot be made: another application makes a file where a folder is needed",
             "3 unchanged",
         ]
     );

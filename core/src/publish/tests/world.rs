@@ -16,7 +16,7 @@ use crate::publish::{
     PublishEnd, PublishOutcome, PublishSettings, Publishes,
 };
 use crate::time::{Now, Time, UnixTime};
-use crate::update::ImageSpec;
+use crate::writeback::edit::FileEdit;
 use crate::writeback::target::Target;
 
 pub(super) struct World {
@@ -168,8 +168,7 @@ pub(super) fn intent(app: u64, text: &str) -> Intent {
     Intent {
         target: Target::parse(None, &app, "argocd", "").expect("the default target is one"),
         app,
-        parameters: ImageSpec::Helm(Vec::new()),
-        values: Vec::new(),
+        edit: FileEdit::Parameters(Vec::new()),
         message: text.into(),
     }
 }

@@ -10,7 +10,7 @@ use crate::publish::{
     CredentialReference, GitJob, GitOutcome, GitTask, Intent, IntentEnd, PublishSettings,
     PublishWait,
 };
-use crate::update::ImageSpec;
+use crate::writeback::edit::FileEdit;
 
 #[test]
 fn one_update_goes_from_the_watch_to_the_commit() {
@@ -28,7 +28,7 @@ fn one_update_goes_from_the_watch_to_the_commit() {
     assert_eq!(job.credential, CredentialReference::Repository { project });
     let intent = only_intent(&job);
     assert_eq!(intent.target.path.as_str(), "p/.argocd-source-web.yaml");
-    let ImageSpec::Helm(parameters) = &intent.parameters else {
+    let FileEdit::Parameters(parameters) = &intent.edit else {
         panic!("{intent:?}");
     };
     assert!(parameters.iter().any(|one| &*one.value == "1.1.0"));
