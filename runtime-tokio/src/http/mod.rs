@@ -18,6 +18,7 @@ mod connection;
 mod dial;
 pub mod failure;
 mod footprint;
+mod gunzip;
 mod lease;
 mod line;
 mod message;
