@@ -3,16 +3,20 @@
 //! - The content is compared, not the file: a `ConfigMap` is mounted as links that are swapped.
 //! - A change counts once it was read twice: a file that is just being written is not half of it.
 //! - Whatever is wrong with a new content, the registries that are known stay; it is told once.
+//! - A `ca_file` that cannot be used is an error at start and a warning later: it may come yet, and is
+//!   read again for each connection.
 
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use image_updater_core::http::TrustAnchors;
 use image_updater_core::input::{Input, SettingsInput};
 use image_updater_core::registry::{EndpointSettings, conf};
 use tokio::sync::mpsc;
 
+use crate::http::{PEM_BYTES_MAX, check_authorities};
 use crate::spawn::spawn_blocking;
 use crate::telemetry::Log;
 
@@ -73,7 +77,9 @@ impl RegistriesFile {
                     "registries configuration {path} is not used: {reason}; built-in registries apply"
                 )],
             }),
-            content @ (Content::Unreadable(_) | Content::Text(_)) => news_of(&self.path, content),
+            content @ (Content::Unreadable(_) | Content::Text(_)) => {
+                news_of(&self.path, content, Moment::Start)
+            }
         }
     }
 
@@ -96,7 +102,9 @@ impl RegistriesFile {
         }
         self.seen = second;
         let (path, seen) = (self.path.clone(), self.seen.clone());
-        spawn_blocking(move || news_of(&path, &seen)).await.ok()
+        spawn_blocking(move || news_of(&path, &seen, Moment::Later))
+            .await
+            .ok()
     }
 
     async fn read_aside(&self) -> Option<Content> {
@@ -138,13 +146,22 @@ pub(crate) fn read_required_registries(
     warnings: &mut Vec<String>,
 ) -> Result<Vec<EndpointSettings>, Vec<String>> {
     let path = Path::new(path);
-    let news = news_of(path, &read(path))?;
+    let news = news_of(path, &read(path), Moment::Start)?;
     warnings.extend(news.warnings);
     Ok(news.endpoints)
 }
 
+/// When a content is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Moment {
+    /// Before anything runs.
+    Start,
+    /// While something runs.
+    Later,
+}
+
 /// What a content says.
-fn news_of(path: &Path, content: &Content) -> Result<News, Vec<String>> {
+fn news_of(path: &Path, content: &Content, moment: Moment) -> Result<News, Vec<String>> {
     let path = path.display();
     let text = match content {
         Content::Missing(reason) | Content::Unreadable(reason) => {
@@ -154,34 +171,64 @@ fn news_of(path: &Path, content: &Content) -> Result<News, Vec<String>> {
         }
         Content::Text(text) => text,
     };
-    let entries = conf::parse(text).map_err(|error| {
-        let problems = error.problems.iter();
-        let texts = problems.map(|problem| format!("{path}: {}", problem.detail));
-        texts.collect::<Vec<_>>()
-    })?;
-    let warnings = entries.iter().flat_map(conf::RegistryEntry::warnings);
+    let (entries, problems) = conf::read(text);
+    let mut problems: Vec<String> = problems
+        .into_iter()
+        .map(|problem| problem.detail.into())
+        .collect();
+    let mut warnings: Vec<String> = Vec::new();
+    for entry in &entries {
+        warnings.extend(entry.warnings());
+        match (trust_problem(entry), &entry.trust, moment) {
+            (None, _, _) => {}
+            (Some(problem), TrustAnchors::File(_), Moment::Later) => warnings.push(problem),
+            (Some(problem), _, _) => problems.push(problem),
+        }
+    }
+    let of_path = |text: String| format!("{path}: {text}");
+    if !problems.is_empty() {
+        return Err(problems.into_iter().map(of_path).collect());
+    }
     Ok(News {
         endpoints: entries
             .iter()
             .map(conf::RegistryEntry::to_settings)
             .collect(),
-        warnings: warnings
-            .map(|warning| format!("{path}: {warning}"))
-            .collect(),
+        warnings: warnings.into_iter().map(of_path).collect(),
     })
 }
 
-/// Reads a small file, either before the runtime starts or beside it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "called before the runtime starts, and by spawn_blocking"
-)]
+/// Why the certificates that an entry wants trusted cannot be, where they have an effect.
+fn trust_problem(entry: &conf::RegistryEntry) -> Option<String> {
+    if entry.is_insecure {
+        return None;
+    }
+    let (origin, checked) = match &entry.trust {
+        TrustAnchors::System => return None,
+        TrustAnchors::Data(pem) => ("ca_data".to_owned(), check_authorities(pem.as_bytes())),
+        TrustAnchors::File(path) => {
+            let pem = read_bytes(Path::new(path), PEM_BYTES_MAX + 1);
+            let checked = pem
+                .map_err(|error| error.to_string())
+                .and_then(|pem| check_authorities(&pem));
+            (format!("ca_file {path}"), checked)
+        }
+    };
+    let problem = checked.err()?;
+    Some(format!(
+        "{origin} of registry {} cannot be used: {problem}",
+        entry.name
+    ))
+}
+
+/// Reads a small file as text.
 fn read(path: &Path) -> Content {
-    let mut text = String::new();
-    let result = std::fs::File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text));
+    let result = read_bytes(path, FILE_BYTES_MAX).and_then(|bytes| {
+        String::from_utf8(bytes)
+            .map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "it is no UTF-8"))
+    });
     match result {
-        Ok(_) => Content::Text(text),
+        Ok(text) => Content::Text(text),
         Err(error) => {
             let reason = error.to_string();
             let is_missing = matches!(
@@ -195,6 +242,18 @@ fn read(path: &Path) -> Content {
             }
         }
     }
+}
+
+/// Reads the beginning of a file, either before the runtime starts or beside it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "called before the runtime starts, and by spawn_blocking"
+)]
+fn read_bytes(path: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -355,6 +414,58 @@ mod tests {
         stage.write(&GOOD.replace("a.io", "b.io"));
         let first = stage.next(READ_INTERVAL * 3).await;
         assert_eq!(first, Some(vec!["b.io".into()]));
+    }
+
+    const NO_CERTIFICATE: &str =
+        "    -----BEGIN CERTIFICATE-----\n    AAAA\n    -----END CERTIFICATE-----\n";
+
+    #[test]
+    fn everything_that_is_wrong_is_told_in_one_error_certificates_too() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("conf");
+        let no_certificate = folder.path().join("ca.pem");
+        let entry = |name: &str, lines: &str| {
+            format!(
+                "- name: {name}\n  api_url: https://{name}.io\n  prefix: {name}.io\n  {lines}\n"
+            )
+        };
+        let text = [
+            "registries:\n".to_owned(),
+            entry("a", "ca_file: /no/such/file"),
+            entry("b", &format!("ca_data: |\n{NO_CERTIFICATE}")),
+            entry("c", &format!("ca_file: {}", no_certificate.display())),
+            entry("d", "defaultns: 'A b'"),
+            "- name: e\n  api_url: https://e.io\n  prefix: 'e io'\n".to_owned(),
+            entry("f", "insecure: yes\n  ca_file: /no/such/file"),
+        ]
+        .concat();
+        #[expect(clippy::disallowed_methods, reason = "the test's own files")]
+        let write = |path: &Path, text: &str| std::fs::write(path, text).expect("a file");
+        write(&path, &text);
+        write(&no_certificate, "hello");
+        let problems = read_required_registries(path.to_str().expect("a path"), &mut Vec::new())
+            .expect_err("five problems");
+        assert_eq!(problems.len(), 5, "{problems:?}");
+        for part in [
+            "ca_file /no/such/file of registry a cannot be used: No such file",
+            "ca_data of registry b cannot be used: certificate 1 is none",
+            "ca.pem of registry c cannot be used: there is no certificate",
+            "defaultns \"A b\"",
+            "prefix \"e io\"",
+        ] {
+            assert!(
+                problems.iter().any(|one| one.contains(part)),
+                "{part}: {problems:?}"
+            );
+        }
+        // While it runs, a file may come yet; a text will not.
+        let later = |text: &str| {
+            let content = Content::Text(format!("registries:\n{text}"));
+            news_of(&path, &content, Moment::Later).map(|news| news.warnings.len())
+        };
+        assert_eq!(later(&entry("a", "ca_file: /no/such/file")), Ok(1));
+        let data = entry("b", &format!("ca_data: |\n{NO_CERTIFICATE}"));
+        assert_eq!(later(&data).map_err(|problems| problems.len()), Err(1));
     }
 
     #[test]

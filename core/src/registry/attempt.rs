@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::exchange::{Work, overdue_refusal};
-use super::job::{JobId, Phase, Task};
+use super::job::{JobId, Phase, Stage, Task};
 use super::observation::Observation;
 use super::outcome::{LookupFailure, LookupFailureKind as Kind, RegistryOutcome};
 use super::reply::Refusal;
@@ -214,7 +214,19 @@ impl Registry {
             detail: detail.into(),
             ..refusal.clone()
         };
-        self.describe_in(job.repository, &what, &refusal)
+        let advice = match (&job.task, refusal.kind) {
+            (Task::Facts(task), Kind::Missing) => {
+                // Who follows waits for a content whose tag was found.
+                let is_tag = matches!(task.stage, Stage::Head | Stage::Tag);
+                if is_tag && job.phase != Phase::Following {
+                    "the tag may just have been deleted; if not, push it again"
+                } else {
+                    "the registry lacks a part of what it tells of; push the image again"
+                }
+            }
+            (Task::Listing(_) | Task::Facts(_) | Task::Token(_), kind) => kind.advice(),
+        };
+        self.describe_with(job.repository, &what, &refusal, advice)
     }
 
     pub(super) fn describe_in(
@@ -222,6 +234,16 @@ impl Registry {
         id: RepositoryId,
         what: &str,
         refusal: &Refusal,
+    ) -> LookupFailure {
+        self.describe_with(id, what, refusal, refusal.kind.advice())
+    }
+
+    fn describe_with(
+        &self,
+        id: RepositoryId,
+        what: &str,
+        refusal: &Refusal,
+        advice: &str,
     ) -> LookupFailure {
         let repository = &self.repositories[&id].key;
         let endpoint = &self.endpoints[repository.endpoint];
@@ -231,7 +253,7 @@ impl Registry {
             endpoint.settings().name,
             endpoint.api_url,
             refusal.detail,
-            refusal.kind.advice()
+            advice
         );
         LookupFailure {
             kind: refusal.kind,

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 pub use super::conf_problem::{ConfError, ConfProblem, ConfProblemKind};
 use super::conf_problem::{EndpointNames, check_endpoints};
 use super::conf_yaml::{ConfNode, ConfScalar, read_document};
+use super::endpoint::is_repository;
 use super::settings::EndpointSettings;
 use super::{pem, url};
 use crate::credential::{CredentialReference, RegistryPrefix};
@@ -103,11 +104,23 @@ impl RegistryEntry {
 /// # Errors
 /// [`ConfError`] with everything that is wrong.
 pub fn parse(text: &str) -> Result<Vec<RegistryEntry>, ConfError> {
+    let (entries, problems) = read(text);
+    if problems.is_empty() {
+        Ok(entries)
+    } else {
+        Err(ConfError { problems })
+    }
+}
+
+/// Reads the text of a `registries.conf` as far as it can be read, for whoever finds more wrong with it:
+/// the entries hold only when there is no problem.
+pub fn read(text: &str) -> (Vec<RegistryEntry>, Vec<ConfProblem>) {
     let mut problems = Vec::new();
-    let document = read_document(text).map_err(|problem| ConfError {
-        problems: alloc::vec![problem],
-    })?;
     let mut entries = Vec::new();
+    let document = match read_document(text) {
+        Ok(document) => document,
+        Err(problem) => return (entries, alloc::vec![problem]),
+    };
     for (key, value) in fields(document, "the file", &mut problems) {
         if key != "registries" {
             let detail = format!("unknown key {key:?}: the only one is registries");
@@ -128,11 +141,7 @@ pub fn parse(text: &str) -> Result<Vec<RegistryEntry>, ConfError> {
         }
     }
     problems.extend(check_endpoints(entries.iter().map(RegistryEntry::to_names)));
-    if problems.is_empty() {
-        Ok(entries)
-    } else {
-        Err(ConfError { problems })
-    }
+    (entries, problems)
 }
 
 /// The members of a mapping; none of an empty value.
@@ -201,8 +210,27 @@ fn read_field(entry: &mut RegistryEntry, key: &str, scalar: &ConfScalar) -> Fiel
     match key {
         "name" => entry.name = text(),
         "api_url" => entry.api_url = text(),
-        "prefix" => entry.prefix = text(),
-        "defaultns" => entry.default_namespace = text(),
+        "prefix" => {
+            entry.prefix = text();
+            if !entry.prefix.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let detail = format!(
+                    "prefix {:?} is that of no image: it is to be host, host:port or host/path",
+                    entry.prefix
+                );
+                return Err((ConfProblemKind::InvalidPrefix, detail));
+            }
+        }
+        "defaultns" => {
+            entry.default_namespace = text();
+            if !entry.default_namespace.is_empty() && !is_repository(&entry.default_namespace) {
+                let detail = format!(
+                    "defaultns {:?} can begin no repository's name: lower-case letters, digits and \
+                     single . _ - between them",
+                    entry.default_namespace
+                );
+                return Err((ConfProblemKind::InvalidNamespace, detail));
+            }
+        }
         "ping" => {
             flag()?;
             entry.has_ping = true;
@@ -438,6 +466,36 @@ mod tests {
             }
             assert!(!text.contains("canary"), "{text}");
         }
+    }
+
+    #[test]
+    fn what_no_image_can_be_called_is_refused() {
+        for good in [
+            "prefix: reg.io:5000/a",
+            "defaultns: a/b-c",
+            "defaultns: no",
+            "defaultns:",
+        ] {
+            assert!(entry_of(good).is_ok(), "{good}");
+        }
+        for (lines, kind) in [
+            ("prefix: \"a b\"", ConfProblemKind::InvalidPrefix),
+            ("prefix: \" a\"", ConfProblemKind::InvalidPrefix),
+            ("prefix: \"a\\tb\"", ConfProblemKind::InvalidPrefix),
+            ("defaultns: 'A b'", ConfProblemKind::InvalidNamespace),
+            ("defaultns: a//b", ConfProblemKind::InvalidNamespace),
+            ("defaultns: a/", ConfProblemKind::InvalidNamespace),
+        ] {
+            let error = entry_of(lines).expect_err("a problem");
+            let kinds: Vec<_> = error.problems.iter().map(|problem| problem.kind).collect();
+            assert_eq!(kinds, [kind], "{lines}: {error}");
+        }
+    }
+
+    fn entry_of(line: &str) -> Result<Vec<RegistryEntry>, ConfError> {
+        parse(&format!(
+            "registries:\n- name: A\n  api_url: https://a.io\n  {line}\n"
+        ))
     }
 
     #[test]

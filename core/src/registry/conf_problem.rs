@@ -71,6 +71,10 @@ pub enum ConfProblemKind {
     MultipleWithoutPrefix,
     /// A `prefix` that an earlier entry has.
     DuplicatePrefix,
+    /// A `prefix` that no image can have.
+    InvalidPrefix,
+    /// A `defaultns` that no repository's name can begin with.
+    InvalidNamespace,
     /// An unknown word in `tagsortmode`.
     UnknownTagSortMode,
     /// A credential reference that does not parse.
@@ -96,6 +100,8 @@ impl ConfProblemKind {
             Self::InvalidApiUrl => "invalid_api_url",
             Self::MultipleWithoutPrefix => "multiple_without_prefix",
             Self::DuplicatePrefix => "duplicate_prefix",
+            Self::InvalidPrefix => "invalid_prefix",
+            Self::InvalidNamespace => "invalid_namespace",
             Self::UnknownTagSortMode => "unknown_tag_sort_mode",
             Self::InvalidCredentials => "invalid_credentials",
             Self::ConflictingTrust => "conflicting_trust",
@@ -113,6 +119,8 @@ impl ConfProblemKind {
             | Self::InvalidApiUrl
             | Self::MultipleWithoutPrefix
             | Self::DuplicatePrefix
+            | Self::InvalidPrefix
+            | Self::InvalidNamespace
             | Self::UnknownTagSortMode
             | Self::InvalidCredentials
             | Self::ConflictingTrust

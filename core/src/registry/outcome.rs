@@ -96,7 +96,9 @@ impl LookupFailureKind {
             Self::Missing | Self::RepositoryMissing => "check the name of the image",
             Self::Malformed => "check that api_url leads to a registry of API version 2",
             Self::Credential => "check where the credential comes from",
-            Self::Overflow => "raise the bound, or narrow what is looked up",
+            Self::Overflow => {
+                "more is not read, whatever the settings (docs/registries.md names the bounds): delete what nobody needs"
+            }
             Self::Stalled => "it is asked again once the hanging request has ended",
             Self::CircuitOpen => {
                 "check the credentials for this registry and their rights; it is asked again by itself"

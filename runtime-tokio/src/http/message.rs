@@ -1,7 +1,9 @@
 //! From the core's request to one on the wire, and from the wire's response to a whole one.
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, PROXY_AUTHORIZATION, USER_AGENT};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, USER_AGENT,
+};
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -12,6 +14,7 @@ use image_updater_core::http::{
 
 use super::connection::Body;
 use super::failure::classify;
+use super::gunzip::{GunzipError, gunzip};
 use super::proxy::Proxy;
 use super::target::Target;
 
@@ -58,7 +61,7 @@ impl Outgoing {
         if let Ok(user_agent) = HeaderValue::from_str(user_agent) {
             headers.entry(USER_AGENT).or_insert(user_agent);
         }
-        // A body is read as it comes and bounded; nothing here can be unpacked into something longer.
+        // Nothing is gained by unpacking; what is packed all the same is unpacked within its bound.
         headers
             .entry(ACCEPT_ENCODING)
             .or_insert(HeaderValue::from_static("identity"));
@@ -130,20 +133,21 @@ impl Outgoing {
     }
 }
 
-/// Reads a response of at most `bytes_max` bytes to its end.
+/// Reads a response of at most `bytes_max` bytes to its end, packed and unpacked.
 pub(super) async fn read_whole(
     response: Response<Incoming>,
     bytes_max: usize,
 ) -> Result<HttpResponse, TransportFailure> {
-    let (head, mut incoming) = response.into_parts();
+    let (mut head, mut incoming) = response.into_parts();
+    let packing = Packing::of(&head.headers);
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|error| classify(&error))?;
-        let Some(data) = frame.data_ref() else {
+        let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) else {
             continue;
         };
-        if !data.is_empty() {
-            refuse_encoding(&head.headers)?;
+        if let Packing::Other(encoding) = &packing {
+            return Err(not_asked_for(encoding));
         }
         if body.len().saturating_add(data.len()) > bytes_max {
             return Err(TransportFailure {
@@ -152,6 +156,18 @@ pub(super) async fn read_whole(
             });
         }
         body.extend_from_slice(data);
+    }
+    if packing == Packing::Gzip && !body.is_empty() {
+        body = gunzip(&body, bytes_max).map_err(|error| TransportFailure {
+            kind: match error {
+                GunzipError::Malformed => TransportKind::Malformed,
+                GunzipError::TooLong(_) => TransportKind::TooLarge,
+            },
+            detail: error.to_string(),
+        })?;
+        // They are of what was packed.
+        head.headers.remove(CONTENT_ENCODING);
+        head.headers.remove(CONTENT_LENGTH);
     }
     Ok(HttpResponse {
         status: head.status.as_u16(),
@@ -171,24 +187,45 @@ pub(super) fn header_texts(headers: &HeaderMap) -> Vec<(String, String)> {
 
 /// Fails for a body that has been packed.
 pub(super) fn refuse_encoding(headers: &HeaderMap) -> Result<(), TransportFailure> {
-    match encoding(headers) {
-        Some(encoding) => Err(malformed(format!(
-            "the response's body is encoded as {encoding:?}, which was not asked for"
-        ))),
-        None => Ok(()),
+    match Packing::of(headers) {
+        Packing::Plain => Ok(()),
+        Packing::Gzip => Err(not_asked_for("gzip")),
+        Packing::Other(encoding) => Err(not_asked_for(&encoding)),
     }
 }
 
+fn not_asked_for(encoding: &str) -> TransportFailure {
+    malformed(format!(
+        "the response's body is encoded as {encoding:?}, which was not asked for"
+    ))
+}
+
 /// What a body has been packed with.
-fn encoding(headers: &HeaderMap) -> Option<String> {
-    let values = headers.get_all(CONTENT_ENCODING).iter();
-    let texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let text = texts.collect::<Vec<_>>().join(",");
-    let is_packed = text
-        .split(',')
-        .map(str::trim)
-        .any(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"));
-    is_packed.then(|| text.chars().take(40).collect())
+#[derive(PartialEq, Eq, Debug)]
+enum Packing {
+    Plain,
+    Gzip,
+    /// Something else, or several; as the server names it.
+    Other(String),
+}
+
+impl Packing {
+    fn of(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(CONTENT_ENCODING).iter();
+        let texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let text = texts.collect::<Vec<_>>().join(",");
+        let names = text.split(',').map(str::trim);
+        let names = names.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"));
+        match names.collect::<Vec<_>>()[..] {
+            [] => Self::Plain,
+            [name]
+                if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") =>
+            {
+                Self::Gzip
+            }
+            _ => Self::Other(text.chars().take(40).collect()),
+        }
+    }
 }
 
 pub(super) fn malformed(detail: String) -> TransportFailure {

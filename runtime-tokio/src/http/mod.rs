@@ -18,6 +18,7 @@ mod connection;
 mod dial;
 pub mod failure;
 mod footprint;
+mod gunzip;
 mod lease;
 mod line;
 mod message;
@@ -43,6 +44,7 @@ pub(crate) use proxy::percent_decoded;
 pub use settings::HttpSettings;
 pub(crate) use tls::ClientIdentity;
 pub use tls::{install_tls_provider, system_roots};
+pub(crate) use trust::{PEM_BYTES_MAX, check_authorities};
 
 #[cfg(doc)]
 use image_updater_core::http::PoolKey;

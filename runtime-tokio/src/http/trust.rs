@@ -18,7 +18,7 @@ use super::target::Target;
 use super::tls::{ClientIdentity, client_config, insecure_client_config};
 
 /// Longest file of authorities: the whole system's are a quarter of it.
-const PEM_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const PEM_BYTES_MAX: u64 = 1 << 20;
 
 /// Why a server's authorities cannot be used. It ends every connection over TLS to that server.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +183,17 @@ impl Trust {
             Anchors::Anything | Anchors::System => "the system's".to_owned(),
         }
     }
+}
+
+/// What is wrong with PEM certificates of a registry, before any connection needs them.
+///
+/// # Errors
+/// A clause for people.
+pub(crate) fn check_authorities(pem: &[u8]) -> Result<(), String> {
+    if pem.len() as u64 > PEM_BYTES_MAX {
+        return Err(PemProblem::TooLong.to_string());
+    }
+    add_pem(&mut RootCertStore::empty(), pem).map_err(|problem| problem.to_string())
 }
 
 impl TrustError {

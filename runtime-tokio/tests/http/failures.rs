@@ -11,6 +11,10 @@ use crate::server::{
     request, response, server, url_of,
 };
 
+/// The word "plain", packed.
+const PLAIN_GZIP: &[u8] =
+    b"\x1f\x8b\x08\0\0\0\0\0\x02\x03\x2b\xc8\x49\xcc\xcc\x03\0\xcf\x62\x20\x19\x05\0\0\0";
+
 #[tokio::test]
 async fn closed_port_is_refused() {
     let listener = listener().await;
@@ -255,7 +259,7 @@ async fn url_in_a_failure_shows_neither_user_nor_query() {
 }
 
 #[tokio::test]
-async fn packed_body_is_malformed_and_an_empty_one_is_not() {
+async fn gzip_is_undone_within_the_bound_of_the_body_and_nothing_else_is() {
     let packed = |body: &'static [u8], encoding: &'static str| {
         server(move |_| {
             let mut response = response(body);
@@ -264,10 +268,32 @@ async fn packed_body_is_malformed_and_an_empty_one_is_not() {
             response
         })
     };
-    let url = packed(b"\x1f\x8b bomb", "gzip").await;
-    let detail = "encoded as \"gzip\", which was not asked for";
-    check_fails(&url, TransportKind::Malformed, detail).await;
+    for (body, encoding, detail) in [
+        (
+            PLAIN_GZIP,
+            "br",
+            "encoded as \"br\", which was not asked for",
+        ),
+        (PLAIN_GZIP, "gzip, gzip", "encoded as \"gzip, gzip\""),
+        (b"\x1f\x8b bomb", "gzip", "says that it is gzip and is not"),
+        (b"plain", "gzip", "says that it is gzip and is not"),
+    ] {
+        let url = packed(body, encoding).await;
+        check_fails(&url, TransportKind::Malformed, detail).await;
+    }
     let client = client(HttpSettings::default());
+    for encoding in ["gzip", "X-GZIP", "identity, gzip"] {
+        let url = packed(PLAIN_GZIP, encoding).await;
+        let unpacked = exchange(&client, &url).await;
+        assert_eq!(unpacked.body, b"plain", "{encoding}");
+        assert_eq!(unpacked.header("content-encoding"), None);
+        let bounded = HttpRequest {
+            body_bytes_max: 28,
+            ..request(&url)
+        };
+        let outcome = client.exchange(bounded).await;
+        assert!(matches!(outcome, HttpOutcome::Response(_)), "{outcome:?}");
+    }
     for (body, encoding) in [(&b""[..], "gzip"), (b"plain", "identity")] {
         let url = packed(body, encoding).await;
         assert_eq!(exchange(&client, &url).await.body, body);

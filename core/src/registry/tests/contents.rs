@@ -180,6 +180,9 @@ fn tags_of_one_content_fail_together_when_its_documents_cannot_be_had() {
         assert!(driver.registry.is_quiescent());
         let failure = driver.failure_of_facts(app, "3", 2).expect("it failed");
         assert!(failure.detail.contains("tag 3"), "its own tag: {failure}");
+        let is_about_content = failure.detail.contains("push the image again");
+        assert_eq!(is_about_content, kind == Kind::Missing, "{failure}");
+        assert!(!failure.detail.contains("name of the image"), "{failure}");
     }
 }
 

@@ -160,6 +160,11 @@ fn a_list_that_never_ends_ends_at_our_bound() {
     assert_eq!(n_pages, 50);
     let told = driver.take_listings();
     assert_eq!(told, vec![(vec![1], Err(Kind::Overflow))]);
+    let failure = driver.registry.listing_failure(app).expect("it failed");
+    for part in ["more than 50 pages", "docs/registries.md", "delete"] {
+        assert!(failure.detail.contains(part), "{failure}");
+    }
+    assert!(!failure.detail.contains("raise"), "{failure}");
 }
 
 #[test]
