@@ -218,9 +218,7 @@ impl Packing {
         let names = names.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"));
         match names.collect::<Vec<_>>()[..] {
             [] => Self::Plain,
-            [name]
-                if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") =>
-            {
+            [name] if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => {
                 Self::Gzip
             }
             _ => Self::Other(text.chars().take(40).collect()),
