@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::fmt::Write as _;
 use core::time::Duration;
 
 use super::exchange::{Work, overdue_refusal};
@@ -201,14 +202,19 @@ impl Registry {
         let mut detail = String::from(self.without_echo(id, &refusal.detail));
         if let Some(wait) = refusal.retry_after {
             let secs = wait.as_millis().div_ceil(1000);
-            detail += &format!("; it asks to be left alone for {secs} s");
+            write!(detail, "; it asks to be left alone for {secs} s")
+                .expect("writing to a String succeeds");
         }
         if let Task::Listing(task) = &job.task
             && !task.seen.is_empty()
         {
             let n_pages = task.seen.len();
             let plural = if n_pages == 1 { "" } else { "s" };
-            detail += &format!("; {n_pages} page{plural} of its tag list had been read");
+            write!(
+                detail,
+                "; {n_pages} page{plural} of its tag list had been read"
+            )
+            .expect("writing to a String succeeds");
         }
         let refusal = Refusal {
             detail: detail.into(),

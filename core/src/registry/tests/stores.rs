@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::driver::{Driver, ok, with};
 use super::facts::{digest, driver_with, typed};
-use crate::http::HttpResponse;
+use crate::http::{HttpOutcome, HttpResponse};
 use crate::registry::{
     FactsKind, LookupFailureKind as Kind, RegistryOutcome, RegistrySettings, RepositoryId,
 };
@@ -53,21 +53,24 @@ fn redirect(driver: &mut Driver) {
 
 /// Asserts that the registry is asked for anything else as if nothing had happened.
 #[track_caller]
-fn check_undisturbed(mut driver: Driver, host: &str, answer: HttpResponse) -> Driver {
+fn check_undisturbed(mut driver: Driver, answer: HttpResponse) -> Driver {
     driver.answer("store.example/blob", answer);
-    let limits = driver.take(|outcome| match outcome {
-        RegistryOutcome::Throttled { .. }
-        | RegistryOutcome::PaceChanged { .. }
-        | RegistryOutcome::QuotaCounted { .. } => Some(outcome.clone()),
-        _ => None,
+    let limits = driver.take(|outcome| {
+        let is_limit = matches!(
+            outcome,
+            RegistryOutcome::Throttled { .. }
+                | RegistryOutcome::PaceChanged { .. }
+                | RegistryOutcome::QuotaCounted { .. }
+        );
+        is_limit.then(|| outcome.clone())
     });
     assert_eq!(limits, []);
-    let other = driver.repository(host, "org/other");
+    let other = driver.repository("reg.io", "org/other");
     driver.want(other, 9);
     let (op, request) = driver.requests.pop_back().expect("asked at once");
     assert!(request.url.contains("org/other"), "{}", request.url);
     let list = ok(r#"{"tags":[]}"#);
-    driver.complete(op, crate::http::HttpOutcome::Response(list));
+    driver.complete(op, HttpOutcome::Response(list));
     driver
 }
 
@@ -75,7 +78,7 @@ fn check_undisturbed(mut driver: Driver, host: &str, answer: HttpResponse) -> Dr
 fn a_store_that_wants_half_an_hour_of_peace_fails_the_one_lookup_and_stops_nobody() {
     let (driver, app) = at_store();
     let answer = with(429, &[("retry-after", "1800")], "");
-    let mut driver = check_undisturbed(driver, "reg.io", answer);
+    let mut driver = check_undisturbed(driver, answer);
     assert_eq!(driver.take_facts(), vec![Err(Kind::Throttled)]);
     let failure = driver.failure_of_facts(app, "1", 2).expect("it failed");
     assert!(failure.detail.contains("1800 s"), "{failure}");
@@ -87,7 +90,7 @@ fn a_store_that_wants_some_seconds_of_peace_has_the_one_lookup_wait() {
     let unavailable = with(503, &[("retry-after", "20")], "");
     for answer in [answer, unavailable] {
         let (driver, _) = at_store();
-        let mut driver = check_undisturbed(driver, "reg.io", answer);
+        let mut driver = check_undisturbed(driver, answer);
         driver.pass(Duration::from_millis(19_999));
         assert!(driver.requests.is_empty());
         driver.pass(Duration::from_millis(1));
@@ -106,6 +109,6 @@ fn what_a_store_says_about_its_limits_is_not_said_about_the_registry() {
     ];
     for answer in [with(200, &used_up, CONFIG), with(429, &[], "")] {
         let (driver, _) = at_store();
-        check_undisturbed(driver, "reg.io", answer);
+        check_undisturbed(driver, answer);
     }
 }

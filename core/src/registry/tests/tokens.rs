@@ -52,7 +52,7 @@ fn a_realm_that_cannot_be_meant_is_refused_by_name_and_asked_for_anew() {
             assert!(failure.detail.contains(part), "{part}: {failure}");
         }
         // The registry may have been mended.
-        driver.pass(Duration::from_secs(3600));
+        driver.pass(Duration::from_hours(1));
         driver.want(app, 2);
         driver.answer("list", with(401, &[BEARER], ""));
         driver.answer("service=reg", ok(r#"{"token":"t"}"#));
