@@ -401,11 +401,11 @@ mod tests {
 
     fn check_images(old: &[&str], new: &[&str], expect: &[&str]) {
         let file = |images: &[&str]| {
-            let lines: String = images
+            let lines: Vec<String> = images
                 .iter()
                 .map(|image| format!("  - {image}\n"))
                 .collect();
-            format!("kustomize:\n  images:\n{lines}")
+            format!("kustomize:\n  images:\n{}", lines.concat())
         };
         let new: Vec<Box<str>> = new.iter().map(|image| (*image).into()).collect();
         let old = file(old);

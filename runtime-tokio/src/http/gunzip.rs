@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn what_was_packed_comes_back_up_to_the_bound() {
-        for data in [&b""[..], b"x", &[7; PIECE_BYTES], &[b'a'; 100_000]] {
+        for data in [&b""[..], b"x", &vec![7; PIECE_BYTES], &vec![b'a'; 100_000]] {
             let packed = gzip(data);
             assert_eq!(gunzip(&packed, data.len()).as_deref(), Ok(data));
             if let Some(less) = data.len().checked_sub(1) {
