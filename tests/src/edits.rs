@@ -56,7 +56,9 @@ fn replace(
     let node = tree.followed(node);
     match tree.kind(node) {
         NodeKind::Scalar => {
-            let is_same = read["value"] == json!(tree.text_of(node));
+            // Readers do not agree on a last line without its line break.
+            let bare = |text: &str| text.trim_end_matches('\n').to_owned();
+            let is_same = read["value"].as_str().map(bare) == tree.text_of(node).map(bare);
             is_same.then_some(())?;
             if let Some(text) = wanted.get(&node) {
                 *read = json!({"tag": "!!str", "value": text});

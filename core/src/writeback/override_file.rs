@@ -401,15 +401,12 @@ mod tests {
 
     fn check_images(old: &[&str], new: &[&str], expect: &[&str]) {
         let file = |images: &[&str]| {
-            let lines: Vec<String> = images
-                .iter()
-                .map(|image| format!("  - {image}\n"))
-                .collect();
-            format!("kustomize:\n  images:\n{}", lines.concat())
+            let list = images.join("\n  - ");
+            format!("kustomize:\n  images:\n  - {list}\n")
         };
         let new: Vec<Box<str>> = new.iter().map(|image| (*image).into()).collect();
         let old = file(old);
-        let got = edit_images(Some(&old), &new).map(|new| new.unwrap_or(old));
+        let got = edit_images(Some(&old), &new).map(|new| new.unwrap_or_else(|| old.clone()));
         assert_eq!(got, Ok(file(expect)));
     }
 }
