@@ -97,7 +97,7 @@ impl<'a> Renderer<'a, '_> {
             self.pairs(*id, pairs)?;
         }
         for (id, items) in &draft.items {
-            self.items(*id, items);
+            self.items(*id, items)?;
         }
         self.removed()?;
         if let Some(pairs) = &draft.root {
@@ -287,6 +287,9 @@ impl<'a> Renderer<'a, '_> {
         let is_kept = |at: &usize| !self.draft.removed.contains(&(id, *at));
         let last = (0..pairs.len()).rev().find(is_kept);
         match (form, last) {
+            (Form::Block, Some(last)) if self.is_cut_short(pairs[last].1) => {
+                return Err(self.refuse(id, EditReason::Form));
+            }
             (Form::Block, Some(last)) => {
                 let indent = self.tree.column(pairs[0].0);
                 let end = self.lines_end(pairs[last].1, indent, last + 1 == pairs.len());
@@ -315,12 +318,15 @@ impl<'a> Renderer<'a, '_> {
         Ok(())
     }
 
-    fn items(&mut self, id: NodeId, new: &[New]) {
+    fn items(&mut self, id: NodeId, new: &[New]) -> Result<(), EditRefusal> {
         let node = &self.tree.nodes[id];
         let Kind::Sequence { items, form } = &node.kind else {
-            return;
+            return Ok(());
         };
         match (form, items.last()) {
+            (Form::Block, Some(last)) if self.is_cut_short(*last) => {
+                return Err(self.refuse(id, EditReason::Form));
+            }
             (Form::Block, Some(last)) => {
                 let indent = self.tree.column_of(node.content.start);
                 let end = self.lines_end(*last, indent, true);
@@ -345,12 +351,11 @@ impl<'a> Renderer<'a, '_> {
                 self.splice(end..end, 0, out);
             }
         }
+        Ok(())
     }
 
-    /// The end of the last line of what ends with the node, with the comments that stand right below it and are not
-    /// less indented.
-    fn lines_end(&self, id: NodeId, indent: usize, has_comments: bool) -> usize {
-        let text = self.tree.text;
+    /// The node whose text comes last in what a node stands for.
+    fn last_in(&self, id: NodeId) -> NodeId {
         let mut last = id;
         loop {
             last = match &self.tree.nodes[last].kind {
@@ -365,10 +370,14 @@ impl<'a> Renderer<'a, '_> {
                 Kind::Sequence { .. }
                 | Kind::Mapping { .. }
                 | Kind::Scalar { .. }
-                | Kind::Alias(_) => break,
+                | Kind::Alias(_) => return last,
             };
         }
-        let node = &self.tree.nodes[last];
+    }
+
+    /// The word with which a block scalar begins, like `|-`; empty for what is none.
+    fn block_header(&self, id: NodeId) -> &str {
+        let node = &self.tree.nodes[id];
         let is_block = matches!(
             &node.kind,
             Kind::Scalar {
@@ -376,13 +385,33 @@ impl<'a> Renderer<'a, '_> {
                 ..
             }
         );
-        let header_end = lexer::line_end(text, node.content.start);
-        let header = text.get(node.content.start..header_end).unwrap_or_default();
-        let is_kept = header
-            .split([' ', '\t'])
-            .next()
-            .is_some_and(|word| word.contains('+'));
-        if is_block && is_kept && node.full_end > node.content.end {
+        let header = node.content.start..lexer::line_end(self.tree.text, node.content.start);
+        let header = self.tree.text.get(header).filter(|_| is_block);
+        let word = header.and_then(|header| header.split([' ', '\t']).next());
+        word.unwrap_or_default()
+    }
+
+    /// True when what a node stands for ends with a block scalar, and the text with its last line, without a line
+    /// break: readers do not agree whether that belongs to the value, so none may be added behind it.
+    fn is_cut_short(&self, id: NodeId) -> bool {
+        let last = self.last_in(id);
+        let header = self.block_header(last);
+        let text = self.tree.text;
+        let node = &self.tree.nodes[last];
+        !header.is_empty()
+            && !header.contains('-')
+            && !text.ends_with(['\n', '\r'])
+            && lexer::line_end(text, node.full_end.max(node.content.end)) == text.len()
+    }
+
+    /// The end of the last line of what ends with the node, with the comments that stand right below it and are not
+    /// less indented.
+    fn lines_end(&self, id: NodeId, indent: usize, has_comments: bool) -> usize {
+        let text = self.tree.text;
+        let last = self.last_in(id);
+        let node = &self.tree.nodes[last];
+        let is_kept = self.block_header(last).contains('+');
+        if is_kept && node.full_end > node.content.end {
             // Empty lines belong to the text: go behind them, but for the last line break.
             let full = &text[..node.full_end];
             let full = full
