@@ -10,6 +10,7 @@ pub use super::conf_problem::{ConfError, ConfProblem, ConfProblemKind};
 use super::conf_problem::{EndpointNames, check_endpoints};
 use super::conf_yaml::{ConfNode, ConfScalar, read_document};
 use super::endpoint::is_repository;
+use super::link::ForeignLinks;
 use super::settings::EndpointSettings;
 use super::{pem, url};
 use crate::credential::{CredentialReference, RegistryPrefix};
@@ -34,6 +35,8 @@ pub struct RegistryEntry {
     pub tag_sort: TagListSort,
     /// `insecure`.
     pub is_insecure: bool,
+    /// `foreign_links`.
+    pub foreign_links: ForeignLinks,
     /// `ca_file` or `ca_data` (`registry.md` 18, D-42).
     pub trust: TrustAnchors,
     /// `defaultns`.
@@ -88,6 +91,7 @@ impl RegistryEntry {
             credentials: credentials.ok().map(|reference| reference.source),
             credentials_age_max: self.credsexpire.to_duration().filter(|age| !age.is_zero()),
             is_insecure: self.is_insecure,
+            foreign_links: self.foreign_links,
             trust: self.trust.clone(),
             default_namespace: Some(self.default_namespace.as_str())
                 .filter(|namespace| !namespace.is_empty())
@@ -175,6 +179,7 @@ fn read_entry(place: usize, node: ConfNode, problems: &mut Vec<ConfProblem>) -> 
         credsexpire: GoDuration::ZERO,
         tag_sort: TagListSort::Unsorted,
         is_insecure: false,
+        foreign_links: ForeignLinks::Refused,
         trust: TrustAnchors::System,
         default_namespace: String::new(),
         rate_max: EndpointSettings::rate_of(None),
@@ -236,6 +241,8 @@ fn read_field(entry: &mut RegistryEntry, key: &str, scalar: &ConfScalar) -> Fiel
             entry.has_ping = true;
         }
         "insecure" => entry.is_insecure = flag()?,
+        "foreign_links" if flag()? => entry.foreign_links = ForeignLinks::Followed,
+        "foreign_links" => entry.foreign_links = ForeignLinks::Refused,
         "default" => entry.is_default = flag()?,
         "credentials" => {
             entry.credentials = text();

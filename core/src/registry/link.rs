@@ -14,11 +14,14 @@ use super::url::{self, UrlParts};
 /// same host under the other scheme is followed where the page came from. It may leave the port out, name
 /// its own scheme's, or name ours; another port is another server (D-26).
 ///
+/// Where `foreign` servers may be led to, they are, but never from https to http; nothing of ours is shown there.
+///
 /// # Errors
 /// [`LinkError`] when there is a next page but it may not be followed.
 pub fn next_page<'a>(
     requested: &str,
     values: impl Iterator<Item = &'a str>,
+    foreign: ForeignLinks,
 ) -> Result<Option<String>, LinkError> {
     for value in values {
         if let Some(target) = next_target(value) {
@@ -29,16 +32,29 @@ pub fn next_page<'a>(
             if from.has_origin_of(&to) {
                 return Ok(Some(next));
             }
-            return if is_same_host_under_other_scheme(&from, &to) {
+            if is_same_host_under_other_scheme(&from, &to) {
                 let scheme = if from.is_https { "https" } else { "http" };
                 let (authority, path, query) = (from.authority, to.path, to.query);
-                Ok(Some(format!("{scheme}://{authority}{path}{query}")))
-            } else {
-                Err(LinkError::ForeignOrigin)
+                return Ok(Some(format!("{scheme}://{authority}{path}{query}")));
+            }
+            let is_downgrade = from.is_https && !to.is_https;
+            return match foreign {
+                ForeignLinks::Followed if !is_downgrade => Ok(Some(next)),
+                ForeignLinks::Followed | ForeignLinks::Refused => Err(LinkError::ForeignOrigin),
             };
         }
     }
     Ok(None)
+}
+
+/// What becomes of a page that lies on another server (`foreign_links` in registries.conf).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ForeignLinks {
+    /// The list fails.
+    #[default]
+    Refused,
+    /// It is read there.
+    Followed,
 }
 
 fn is_same_host_under_other_scheme(from: &UrlParts<'_>, to: &UrlParts<'_>) -> bool {
@@ -76,7 +92,8 @@ impl core::fmt::Display for LinkError {
             Self::Unreadable => "the Link header of a page names no readable URL",
             Self::ForeignOrigin => {
                 "the Link header of a page leads to another server, which is not followed; \
-                 api_url must be the address that the registry gives itself in its links"
+                 api_url must be the address that the registry gives itself in its links, or \
+                 foreign_links be set"
             }
         })
     }
@@ -168,6 +185,26 @@ mod tests {
     const PAGE: &str = "https://reg.example/v2/org/app/tags/list";
 
     #[test]
+    fn another_server_is_followed_only_where_that_is_wanted() {
+        let page = "https://r.example/v2/a/tags/list";
+        for (to, is_followed) in [
+            ("https://other.example/next", true),
+            ("https://r.example:8443/next", true),
+            ("http://other.example/next", false),
+        ] {
+            let link = format!("<{to}>; rel=next");
+            let follow = |foreign| next_page(page, core::iter::once(&*link), foreign);
+            assert_eq!(follow(ForeignLinks::Refused), Err(LinkError::ForeignOrigin));
+            let followed = if is_followed {
+                Ok(Some(to.into()))
+            } else {
+                Err(LinkError::ForeignOrigin)
+            };
+            assert_eq!(follow(ForeignLinks::Followed), followed, "{to}");
+        }
+    }
+
+    #[test]
     fn the_link_with_rel_next_is_found_among_others() {
         for (value, expected) in [
             (
@@ -187,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_next_page_elsewhere_is_refused() {
-        let follow = |value| next_page(PAGE, core::iter::once(value));
+        let follow = |value| next_page(PAGE, core::iter::once(value), ForeignLinks::Refused);
         assert_eq!(
             follow("<https://evil.example/x>; rel=next"),
             Err(LinkError::ForeignOrigin)
@@ -244,7 +281,7 @@ mod tests {
             (PLAIN, "https://[::2]/x", None),
         ] {
             let link = format!("<{target}>; rel=next");
-            let next = next_page(page, core::iter::once(link.as_str()));
+            let next = next_page(page, core::iter::once(link.as_str()), ForeignLinks::Refused);
             assert_eq!(next.ok().flatten().as_deref(), expected, "{page} {target}");
         }
     }
@@ -261,7 +298,7 @@ mod tests {
             let scheme = if is_https { "https" } else { "http" };
             let page = format!("{scheme}://{authority}/v2/a/tags/list");
             let link = format!("<{target}>; rel=next");
-            if let Ok(Some(next)) = next_page(&page, core::iter::once(link.as_str())) {
+            if let Ok(Some(next)) = next_page(&page, core::iter::once(link.as_str()), ForeignLinks::Refused) {
                 let is_same = url::split(&page)
                     .zip(url::split(&next))
                     .is_some_and(|(page, next)| page.has_origin_of(&next));
@@ -271,7 +308,7 @@ mod tests {
 
         #[test]
         fn no_header_panics(value in "[<>;,=\"\\\\ a-z/?é]{0,60}") {
-            drop(next_page(PAGE, core::iter::once(value.as_str())));
+            drop(next_page(PAGE, core::iter::once(value.as_str()), ForeignLinks::Followed));
         }
     }
 }

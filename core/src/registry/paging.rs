@@ -34,6 +34,9 @@ impl Registry {
 
     pub(super) fn on_page(&mut self, id: JobId, response: &HttpResponse) {
         let pages_max = self.settings.pages_max as usize;
+        let foreign = self.endpoints[self.endpoint_id(id)]
+            .settings()
+            .foreign_links;
         let job = self.job_mut(id);
         let requested = job.hop.as_ref().map(|hop| hop.url.clone());
         let Task::Listing(task) = &mut job.task else {
@@ -53,7 +56,7 @@ impl Registry {
         }
         task.seen.insert(fingerprint(task.url.as_bytes()));
         let n_names = task.builder.n_names();
-        match link::next_page(&requested, response.headers_named("link")) {
+        match link::next_page(&requested, response.headers_named("link"), foreign) {
             Err(error) => self.fail_page(id, Kind::Malformed, error.to_string()),
             Ok(None) => {
                 if !self.is_whole_by_pages(id) {

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use super::backoff::Backoff;
 use super::conf_problem::{EndpointNames, check_endpoints};
+use super::link::ForeignLinks;
 use crate::credential::CredentialSource;
 use crate::http::{PoolKey, TrustAnchors};
 use crate::image::TagListSort;
@@ -162,6 +163,8 @@ pub struct EndpointSettings {
     pub credentials_age_max: Option<Duration>,
     /// Certificates are not checked.
     pub is_insecure: bool,
+    /// Whether pages of tag lists may lie on another server.
+    pub foreign_links: ForeignLinks,
     /// Whose certificates are trusted, beside the system's.
     pub trust: TrustAnchors,
     /// Namespace in front of repository names of one segment.
@@ -243,6 +246,7 @@ impl EndpointSettings {
             credentials: None,
             credentials_age_max: None,
             is_insecure: false,
+            foreign_links: ForeignLinks::Refused,
             trust: TrustAnchors::System,
             default_namespace: None,
             tag_sort_mode: TagListSort::Unsorted,

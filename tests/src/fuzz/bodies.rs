@@ -132,7 +132,7 @@ fn link(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.lines();
     let Some(base) = lines.next() else { return };
-    if let Ok(Some(next)) = link::next_page(base, lines) {
+    if let Ok(Some(next)) = link::next_page(base, lines, link::ForeignLinks::Refused) {
         assert_eq!(origin(&next), origin(base), "it stays at its registry");
     }
 }

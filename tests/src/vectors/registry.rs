@@ -15,6 +15,7 @@ use image_updater_core::registry::backoff::Backoff;
 use image_updater_core::registry::budget::RateBudget;
 use image_updater_core::registry::endpoint::EndpointOrigin;
 use image_updater_core::registry::inspection::{Inspection, InspectionStep};
+use image_updater_core::registry::link::ForeignLinks;
 use image_updater_core::registry::login::{Login, LoginContent, LoginError};
 use image_updater_core::registry::reply::{Reply, error_message, judge};
 use image_updater_core::registry::{
@@ -225,7 +226,7 @@ fn challenges(input: &Value) -> Value {
 
 fn next_page(input: &Value) -> Value {
     let values = input["link"].as_str().into_iter();
-    match link::next_page(text(&input["url"]), values) {
+    match link::next_page(text(&input["url"]), values, ForeignLinks::Refused) {
         Ok(next) => json!({"next": next}),
         Err(_) => json!({"error": true}),
     }

@@ -8,9 +8,11 @@ use core::time::Duration;
 
 use proptest::prelude::*;
 
-use super::driver::{Driver, ok, with};
+use super::driver::{Driver, ok, shown, with};
+use crate::credential::CredentialSource;
 use crate::fixed_cases::{CASES, config};
 use crate::http::{HttpOutcome, TransportKind};
+use crate::registry::link::ForeignLinks;
 use crate::registry::{
     EndpointSettings, LookupFailureKind as Kind, RegistrySettings, RepositoryId,
 };
@@ -263,6 +265,26 @@ fn the_failure_of_a_link_elsewhere_says_what_to_do() {
 }
 
 #[test]
+fn a_page_elsewhere_is_read_where_that_is_configured_and_shown_no_login() {
+    let mut settings = settings();
+    settings.endpoints[0].foreign_links = ForeignLinks::Followed;
+    settings.endpoints[0].credentials = Some(CredentialSource::Env("CREDS".into()));
+    let mut driver = Driver::new(settings);
+    let app = driver.repository("reg.io", "org/app");
+    driver.want(app, 1);
+    driver.answer_read("user:canary");
+    let basic = [("www-authenticate", "Basic realm=\"r\"")];
+    driver.answer("list", with(401, &basic, ""));
+    let away = [("link", "<https://pages.example/2>; rel=next")];
+    let sent = driver.answer("list", with(200, &away, r#"{"tags":["a"]}"#));
+    assert!(shown(&sent).is_some());
+    let sent = driver.answer("https://pages.example/2", ok(r#"{"tags":["b"]}"#));
+    assert_eq!(shown(&sent), None);
+    assert_eq!(driver.take_listings(), vec![(vec![1], Ok(true))]);
+    assert_eq!(driver.tags(app), ["a", "b"]);
+}
+
+#[test]
 fn names_that_are_no_tags_are_left_out_and_counted() {
     let (mut driver, app) = driver();
     driver.want(app, 1);
@@ -302,7 +324,7 @@ fn followers_get_what_the_leader_gets_whatever_that_is() {
 
 #[test]
 fn one_credential_that_is_refused_says_nothing_about_another() {
-    let source = |name: &str| crate::credential::CredentialSource::Env(name.into());
+    let source = |name: &str| CredentialSource::Env(name.into());
     let (mut driver, _) = driver();
     let good = driver.repository_as("reg.io", "org/app", Some(&source("GOOD")));
     let bad = driver.repository_as("reg.io", "org/app", Some(&source("BAD")));
