@@ -23,6 +23,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::clock::Clock;
 use crate::credential::CredentialReader;
+use crate::git::{GitParts, Publisher};
 use crate::http::HttpClient;
 use crate::kube::{ClusterClient, WatchEnd, WatchScope, watch_applications};
 use crate::spawn::{Answer, Operations, spawn};
@@ -45,6 +46,8 @@ pub struct Parts {
     pub http: HttpClient,
     /// Speaks with the Kubernetes API.
     pub cluster: ClusterClient,
+    /// Speaks with Git servers; `None` where the settings ask for no commits.
+    pub git: Option<GitParts>,
     /// Which applications are watched.
     pub scope: WatchScope,
     /// Settings that change while it runs; `None` where none do.
@@ -115,6 +118,9 @@ impl Driver {
                 operations: Operations::new(completions),
                 http: parts.http,
                 credentials: CredentialReader::new(Some(parts.cluster.clone())),
+                publisher: parts
+                    .git
+                    .map(|git| Publisher::new(git, parts.cluster.clone())),
                 cluster: parts.cluster,
             },
             answered,
@@ -229,6 +235,7 @@ struct Starter {
     operations: Operations,
     http: HttpClient,
     credentials: CredentialReader,
+    publisher: Option<Publisher>,
     cluster: ClusterClient,
 }
 
@@ -261,8 +268,14 @@ impl Starter {
                 };
                 self.operations.start(op, Answer::Read, work);
             }
-            Effect::Git(op, _) => {
-                // Settings of this driver ask for no commits as long as it has no way to Git servers.
+            Effect::Git(op, job) => {
+                if let Some(publisher) = self.publisher.clone() {
+                    self.operations.start_told(op, Answer::Git, |cancelled| {
+                        let attempt = publisher.attempt(*job, cancelled);
+                        async move { Input::Git(op, Box::new(attempt.await)) }
+                    });
+                    return;
+                }
                 let text = "this driver has no way to Git servers";
                 let outcome = GitOutcome::Refused {
                     refusal: Refusal::new(RefusalKind::NotGit, text),
@@ -375,6 +388,7 @@ mod tests {
             clock: Clock::start(),
             http: HttpClient::new(HttpSettings::default(), system_roots()),
             cluster: ClusterClient::new(kube::Client::new(service, "argocd")),
+            git: None,
             scope: WatchScope {
                 namespace: None,
                 label_selector: String::new(),

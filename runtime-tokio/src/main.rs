@@ -4,9 +4,10 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use image_updater_tokio::args::{
-    self, Environment, Invocation, LogSettings, Output, Refusal, RegistryVariables,
+    self, Environment, GitVariables, Invocation, LogSettings, Output, Refusal, RegistryVariables,
 };
 use image_updater_tokio::clock::Clock;
+use image_updater_tokio::settings::RunVariables;
 use image_updater_tokio::telemetry::{Log, Sink};
 use image_updater_tokio::template::Shown;
 use image_updater_tokio::{run, template, test_image};
@@ -32,9 +33,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Invocation::Run(settings)) => {
-            let variables = RegistryVariables::of(&environment, &mut warnings);
-            let retries = args::write_retries_max(&environment, &mut warnings);
-            run::run(&settings, &variables, retries, &warnings, log(settings.log))
+            let variables = RunVariables {
+                registry: RegistryVariables::of(&environment, &mut warnings),
+                git: GitVariables::of(&environment, &mut warnings),
+                write_retries_max: args::write_retries_max(&environment, &mut warnings),
+                environment,
+            };
+            run::run(&settings, &variables, &warnings, log(settings.log))
         }
         Ok(Invocation::Webhook(settings)) => refuse("webhook", &warnings, &log(settings.log)),
         Ok(Invocation::Test(settings)) => {

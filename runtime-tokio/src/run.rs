@@ -10,16 +10,15 @@ use image_updater_core::duration::GoDuration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::args::{
-    self, ApplicationsApi, Mode, RegistryVariables, RunSettings, printable_interval, printable_port,
-};
+use crate::args::{self, ApplicationsApi, Mode, RunSettings, printable_interval, printable_port};
 use crate::clock::Clock;
 use crate::driver::{Parts, drive_to_end};
+use crate::git::{GitClient, GitParts};
 use crate::http::redact::one_line;
 use crate::http::{HttpClient, install_tls_provider, system_roots};
 use crate::kube::ClusterClient;
 use crate::registries::watch_registries;
-use crate::settings::{Resolved, resolve};
+use crate::settings::{Resolved, RunVariables, resolve};
 use crate::spawn::{install_panic_hook, spawn};
 use crate::telemetry::{Field, Log, Narrator, Relay};
 use crate::version;
@@ -35,8 +34,7 @@ const REASON_CHARS_MAX: usize = 500;
 /// `warnings` are the remarks of reading the command line, which had no log yet.
 pub fn run(
     settings: &RunSettings,
-    variables: &RegistryVariables,
-    write_retries_max: u32,
+    variables: &RunVariables,
     warnings: &[String],
     log: Log,
 ) -> ExitCode {
@@ -45,7 +43,7 @@ pub fn run(
     install_tls_provider();
     install_panic_hook(Arc::clone(&log));
     announce(settings, warnings, &log);
-    let resolved = match resolve(settings, variables, write_retries_max) {
+    let resolved = match resolve(settings, variables) {
         Ok(resolved) => resolved,
         Err(problems) => {
             for problem in problems {
@@ -107,6 +105,10 @@ async fn work(settings: &RunSettings, resolved: Resolved, log: Arc<Log>) -> Exit
             return ExitCode::FAILURE;
         }
     };
+    let argocd_namespace = match settings.kubernetes.argocd_namespace.as_str() {
+        "" => cluster.default_namespace().to_owned(),
+        namespace => namespace.to_owned(),
+    };
     let clock = Clock::start();
     let reloads = resolved.registries.map(|file| {
         let (news, reloads) = mpsc::channel(1);
@@ -115,10 +117,16 @@ async fn work(settings: &RunSettings, resolved: Resolved, log: Arc<Log>) -> Exit
         reloads
     });
     let parts = Parts {
-        config: resolved.config,
+        config: resolved.core.into_config(&argocd_namespace),
         seed: seed(&clock),
         clock,
         http: HttpClient::new(resolved.http, system_roots()),
+        git: Some(GitParts {
+            client: GitClient::new(resolved.git, system_roots()),
+            signer: resolved.signer,
+            limits: resolved.git_limits,
+            argocd_namespace,
+        }),
         cluster,
         scope: resolved.scope,
         reloads,

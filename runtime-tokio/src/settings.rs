@@ -4,27 +4,40 @@ use std::time::Duration;
 
 use image_updater_core::app::LabelSelector;
 use image_updater_core::config::{Config, Settings};
+use image_updater_core::git::pack::PackLimits;
+use image_updater_core::git::{Identity, Limits};
 use image_updater_core::image::Platform;
+use image_updater_core::publish::PublishSettings;
 use image_updater_core::registry::backoff::Backoff;
 use image_updater_core::registry::{EndpointSettings, RegistrySettings};
 use image_updater_core::schedule::{self, Concurrency, ScheduleSettings};
 use image_updater_core::writeback::message::MessageTemplate;
 
-use crate::args::{Mode, RegistryVariables, RunSettings, Schedule};
+use crate::args::{
+    CommitSettings, Environment, GitVariables, Mode, RegistryVariables, RunSettings, Schedule,
+};
+use crate::git::{GitSettings, Signer};
 use crate::http::{HttpSettings, Proxies};
 use crate::kube::WatchScope;
 use crate::registries::RegistriesFile;
 use crate::{template, version};
 
+/// The longest pause between two attempts where no limit is set.
+const PAUSE_MAX: Duration = Duration::from_hours(24);
+
 /// Everything that follows from the command line, the environment and `registries.conf`.
 #[derive(Debug)]
 pub struct Resolved {
-    /// For the core.
-    pub config: Config,
+    /// For the core, once the namespace of Argo CD is known.
+    pub core: CoreSettings,
     /// For the registry client.
     pub http: HttpSettings,
-    /// For the messages of commits.
-    pub commit_message: MessageTemplate,
+    /// For the Git client.
+    pub git: GitSettings,
+    /// Bounds of a session with a Git server.
+    pub git_limits: Limits,
+    /// Signs commits.
+    pub signer: Signer,
     /// For the watch.
     pub scope: WatchScope,
     /// `registries.conf`, to be watched for changes; `None` when there is none to be watched.
@@ -35,12 +48,39 @@ pub struct Resolved {
     pub warnings: Vec<String>,
 }
 
+/// Settings of the core that were found to be right.
+#[derive(Debug)]
+pub struct CoreSettings(Settings);
+
+impl CoreSettings {
+    /// The settings for a controller in `namespace`, which nothing else depends on.
+    pub fn into_config(mut self, namespace: &str) -> Config {
+        if let Some(publish) = &mut self.0.publish {
+            publish.controller_namespace = namespace.into();
+        }
+        Config::new(self.0).expect("the settings were checked")
+    }
+}
+
+/// What environment variables say that are no flags.
+#[derive(Debug)]
+pub struct RunVariables {
+    /// Of registries.
+    pub registry: RegistryVariables,
+    /// Of Git.
+    pub git: GitVariables,
+    /// How often a write through the Kubernetes API is repeated.
+    pub write_retries_max: u32,
+    /// All of them: Argo CD's folders stand there.
+    pub environment: Environment,
+}
+
 /// Works out all settings, or every reason why they cannot be worked with.
 pub fn resolve(
     settings: &RunSettings,
-    variables: &RegistryVariables,
-    write_retries_max: u32,
+    run_variables: &RunVariables,
 ) -> Result<Resolved, Vec<String>> {
+    let variables = &run_variables.registry;
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let commit_message = match template::load(&settings.commit.message_path) {
@@ -78,17 +118,18 @@ pub fn resolve(
         .clone_from(&settings.selection.name_patterns);
     core.runtime_platform = runtime_platform();
     core.dry_run = settings.is_dry_run;
-    core.patch.attempts_max = write_retries_max.saturating_add(1);
+    core.patch.attempts_max = run_variables.write_retries_max.saturating_add(1);
     core.fails_on_port_exhaustion = variables.fails_on_port_exhaustion;
     core.run_deadline = settings.application_deadline;
     core.shutdown_grace = settings.shutdown_timeout;
-    let config = match Config::new(core) {
-        Ok(config) => config,
-        Err(error) => {
-            problems.extend(error.problems);
-            return Err(problems);
-        }
-    };
+    core.publish = Some(publish_settings(
+        &settings.commit,
+        &run_variables.git,
+        commit_message,
+    ));
+    if let Err(error) = Config::new(core.clone()) {
+        problems.extend(error.problems);
+    }
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -98,15 +139,58 @@ pub fn resolve(
         label_selector: selector.clone(),
         interval,
     };
+    let http = http_settings(variables, &mut warnings);
+    let git_limits = limits(&run_variables.git);
     Ok(Resolved {
-        config,
-        commit_message,
-        http: http_settings(variables, &mut warnings),
+        core: CoreSettings(core),
+        git: GitSettings::of(&run_variables.git, &run_variables.environment, &http),
+        git_limits,
+        signer: Signer::of(settings.commit.signing_method, &settings.commit.signing_key),
+        http,
         scope,
         registries,
         registries_loaded,
         warnings,
     })
+}
+
+fn publish_settings(
+    commit: &CommitSettings,
+    variables: &GitVariables,
+    template: MessageTemplate,
+) -> PublishSettings {
+    // The namespace follows when the cluster has been asked.
+    let defaults = PublishSettings::new("");
+    PublishSettings {
+        is_batched: variables.is_batching,
+        batch_trigger: usize::try_from(variables.batch_max).unwrap_or(usize::MAX),
+        flush_interval: variables.batch_flush_interval,
+        attempts_max: variables.push_attempts_max,
+        backoff_base: variables.push_backoff_base,
+        backoff_factor: variables.push_backoff_factor,
+        backoff_max: if variables.push_backoff_max.is_zero() {
+            PAUSE_MAX
+        } else {
+            variables.push_backoff_max
+        },
+        timeout: variables.exchange_timeout,
+        author: Identity {
+            name: commit.user.clone(),
+            email: commit.email.clone(),
+        },
+        is_signed: !commit.signing_key.is_empty(),
+        is_signed_off: commit.has_sign_off,
+        template,
+        ..defaults
+    }
+}
+
+fn limits(variables: &GitVariables) -> Limits {
+    let pack_bytes_max = usize::try_from(variables.pack_bytes_max).unwrap_or(usize::MAX);
+    Limits {
+        pack: PackLimits::new(pack_bytes_max),
+        ..Limits::default()
+    }
 }
 
 fn schedule_settings(settings: &RunSettings, problems: &mut Vec<String>) -> ScheduleSettings {

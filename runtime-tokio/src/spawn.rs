@@ -103,14 +103,7 @@ impl Operations {
         work: impl Future<Output = Input> + Send + 'static,
     ) {
         let (cancel, cancelled) = oneshot::channel();
-        lock(&self.running).insert(op, cancel);
-        let guard = CompletionGuard {
-            op,
-            answer,
-            result: None,
-            running: Arc::clone(&self.running),
-            completions: self.completions.clone(),
-        };
+        let guard = self.guard(op, answer, cancel);
         drop(spawn(async move {
             let mut guard = guard;
             guard.result = Some(tokio::select! {
@@ -119,6 +112,31 @@ impl Operations {
                 result = work => result,
             });
         }));
+    }
+
+    /// The same for work that is told when the core gives it up, and then ends with what it knows.
+    pub fn start_told<F>(&self, op: OpId, answer: Answer, work: impl FnOnce(Cancelled) -> F)
+    where
+        F: Future<Output = Input> + Send + 'static,
+    {
+        let (cancel, cancelled) = oneshot::channel();
+        let guard = self.guard(op, answer, cancel);
+        let work = work(Cancelled(Some(cancelled)));
+        drop(spawn(async move {
+            let mut guard = guard;
+            guard.result = Some(work.await);
+        }));
+    }
+
+    fn guard(&self, op: OpId, answer: Answer, cancel: oneshot::Sender<()>) -> CompletionGuard {
+        lock(&self.running).insert(op, cancel);
+        CompletionGuard {
+            op,
+            answer,
+            result: None,
+            running: Arc::clone(&self.running),
+            completions: self.completions.clone(),
+        }
     }
 
     /// Gives up `op` if it is still under way; it is answered as cancelled. An id that is not under
@@ -133,6 +151,30 @@ impl Operations {
     /// How many operations are under way.
     pub fn in_flight(&self) -> usize {
         lock(&self.running).len()
+    }
+}
+
+/// Tells work that the core gives it up.
+#[derive(Debug)]
+pub struct Cancelled(Option<oneshot::Receiver<()>>);
+
+impl Cancelled {
+    /// For work that nobody gives up.
+    pub const fn never() -> Self {
+        Self(None)
+    }
+
+    /// Ends when the core gives the work up.
+    pub async fn wait(&mut self) {
+        let told = match &mut self.0 {
+            Some(receiver) => receiver.await.is_ok(),
+            None => false,
+        };
+        // Polled again it would panic.
+        self.0 = None;
+        if !told {
+            std::future::pending().await
+        }
     }
 }
 
@@ -255,6 +297,19 @@ mod tests {
             let inputs = drain(operations, completions).await;
             assert_eq!(inputs, [answer.cancelled(OpId(1))]);
         }
+    }
+
+    #[tokio::test]
+    async fn work_that_is_told_of_a_cancel_answers_with_what_it_knows() {
+        let (operations, completions) = operations();
+        operations.start_told(OpId(1), Answer::Git, |mut cancelled| async move {
+            cancelled.wait().await;
+            response(1)
+        });
+        operations.cancel(OpId(1));
+        operations.start_told(OpId(2), Answer::Git, |_| async { panic!("planted") });
+        let inputs = drain(operations, completions).await;
+        assert_eq!(inputs, [response(1), Answer::Git.lost(OpId(2))]);
     }
 
     #[tokio::test]

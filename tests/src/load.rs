@@ -100,6 +100,7 @@ impl Load {
             clock: Clock::start(),
             http: http.clone(),
             cluster,
+            git: None,
             scope: WatchScope {
                 namespace: None,
                 label_selector: String::new(),

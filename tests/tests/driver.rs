@@ -196,6 +196,7 @@ async fn checks_come_when_they_are_due_and_the_driver_sleeps_between_them() {
         clock: Clock::start(),
         http: HttpClient::new(HttpSettings::default(), system_roots()),
         cluster: ClusterClient::new(kube::Client::new(service, "argocd")),
+        git: None,
         scope: scope(INTERVAL),
         reloads: None,
     };
@@ -310,6 +311,7 @@ async fn parts(wire: &Wire, settings: Settings) -> Parts {
         clock: Clock::start(),
         http: HttpClient::new(HttpSettings::default(), system_roots()),
         cluster: cluster.expect("the kubeconfig is right"),
+        git: None,
         scope: scope(interval),
         reloads: None,
     }

@@ -25,6 +25,8 @@ pub struct GitVariables {
     pub push_backoff_factor: u32,
     /// `ARGOCD_EXEC_TIMEOUT`: for one exchange with a Git server.
     pub exchange_timeout: Duration,
+    /// `GIT_PACK_BYTES_MAX`: what one read of a repository may take in memory.
+    pub pack_bytes_max: u32,
     /// `ARGOCD_GIT_REQUEST_TIMEOUT`: for one request for a token.
     pub request_timeout: Duration,
     /// `ARGOCD_GITHUB_APP_CREDS_EXPIRATION_DURATION`, in minutes: how long a token is kept (WB-50).
@@ -67,6 +69,13 @@ impl GitVariables {
                 warnings,
             ),
             exchange_timeout,
+            pack_bytes_max: count(
+                environment,
+                "GIT_PACK_BYTES_MAX",
+                64 << 20,
+                (1 << 20, 1 << 31),
+                warnings,
+            ),
             request_timeout,
             github_token_lifetime: Duration::from_secs(u64::from(minutes) * 60),
         }
@@ -122,6 +131,7 @@ mod tests {
         assert_eq!(variables.push_backoff_max, Duration::from_secs(10));
         assert_eq!(variables.push_backoff_factor, 2);
         assert_eq!(variables.exchange_timeout, Duration::from_secs(90));
+        assert_eq!(variables.pack_bytes_max, 64 << 20);
         assert_eq!(variables.request_timeout, Duration::from_secs(15));
         assert_eq!(variables.github_token_lifetime, Duration::from_hours(1));
         assert!(warnings.is_empty(), "{warnings:?}");

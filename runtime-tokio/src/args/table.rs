@@ -22,7 +22,6 @@ const TEST: &[Command] = &[Command::Test];
 const LOGGING: &[Command] = &[Command::Run, Command::Webhook, Command::Test];
 
 const ARGOCD_API: &str = "the Argo CD API";
-const GIT: &str = "writing through Git";
 const WEBHOOK_SERVER: &str = "the webhook server";
 
 use Kind::{Bool, Csv, Duration, Integer, Items, Secret, Text};
@@ -84,17 +83,17 @@ const FLAGS: &[Flag] = &[
     flag("rate-limit", Integer, "20", Subject::Registries, "requests per second, instead of the registry's own limit").on(TEST),
 
     flag("git-commit-user", Text, "argocd-image-updater", Subject::Git, "name of the author of commits")
-        .env("GIT_COMMIT_USER").on(SERVING).later(GIT),
+        .env("GIT_COMMIT_USER").on(SERVING),
     flag("git-commit-email", Text, "noreply@argoproj.io", Subject::Git, "e-mail address of the author of commits")
-        .env("GIT_COMMIT_EMAIL").on(SERVING).later(GIT),
+        .env("GIT_COMMIT_EMAIL").on(SERVING),
     flag("git-commit-signing-key", Text, "", Subject::Git, "GnuPG key id, or path of an SSH private key, to sign commits with")
-        .env("GIT_COMMIT_SIGNING_KEY").on(SERVING).later(GIT),
+        .env("GIT_COMMIT_SIGNING_KEY").on(SERVING),
     flag("git-commit-signing-method", Text, "openpgp", Subject::Git, "openpgp or ssh")
-        .env("GIT_COMMIT_SIGNING_METHOD").on(SERVING).later(GIT),
+        .env("GIT_COMMIT_SIGNING_METHOD").on(SERVING),
     flag("git-commit-sign-off", Bool, "false", Subject::Git, "add a Signed-off-by line to commit messages")
-        .env("GIT_COMMIT_SIGN_OFF").on(SERVING).later(GIT),
+        .env("GIT_COMMIT_SIGN_OFF").on(SERVING),
     flag("git-commit-message-path", Text, "/app/config/commit.template", Subject::Git, "file with the template of commit messages; empty means the built-in one")
-        .on(SERVING).later(GIT),
+        .on(SERVING),
 
     flag("enable-webhook", Bool, "false", Subject::Webhook, "serve webhooks beside polling")
         .env("ENABLE_WEBHOOK").later(WEBHOOK_SERVER),

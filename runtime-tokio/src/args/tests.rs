@@ -385,18 +385,19 @@ fn flags_of_later_parts_are_named_once_per_part() {
     let run = run(
         &[
             "run",
+            "--argocd-grpc-web",
+            "--argocd-insecure",
             "--git-commit-user=bot",
-            "--git-commit-email=b@example.com",
             "--metrics-port=0",
         ],
-        &[("ENABLE_WEBHOOK", "true"), ("GIT_COMMIT_SIGN_OFF", "false")],
+        &[("ENABLE_WEBHOOK", "true"), ("ARGOCD_PLAINTEXT", "false")],
     );
     assert_eq!(
         later_flags(&run),
         [
             "the webhook server is not part of this build yet: --enable-webhook has no effect",
-            "writing through Git is not part of this build yet: \
-             --git-commit-email, --git-commit-user have no effect",
+            "the Argo CD API is not part of this build yet: \
+             --argocd-grpc-web, --argocd-insecure have no effect",
             "the health server is not part of this build yet: --health-port has no effect, \
              port 8080 stays closed",
         ]

@@ -29,6 +29,7 @@ pub(super) fn parts(wire: &Wire) -> Result<Parts, DemoError> {
         clock: Clock::start(),
         http: HttpClient::new(HttpSettings::default(), system_roots()),
         cluster: client(wire)?,
+        git: None,
         scope: WatchScope {
             namespace: None,
             label_selector: String::new(),

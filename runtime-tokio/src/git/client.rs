@@ -22,7 +22,7 @@ use super::signer::Signer;
 use super::ssh::SshOpener;
 use super::token::Tokens;
 use super::work::{Editor, GIVEN_UP, work};
-use crate::spawn::spawn_blocking;
+use crate::spawn::{Cancelled, spawn_blocking};
 
 /// Pieces that are under way to a session.
 const PIECES_MAX: usize = 4;
@@ -59,6 +59,24 @@ impl GitClient {
         signer: &Signer,
         editor: Editor,
     ) -> Finished {
+        let never = Cancelled::never();
+        self.run_until(session, destination, credential, signer, editor, never)
+            .await
+    }
+
+    /// The same, until it is `cancelled`: then the session is told, and says how far it came.
+    ///
+    /// # Panics
+    /// When the session or `editor` does.
+    pub async fn run_until(
+        &self,
+        session: Session,
+        destination: &Destination,
+        credential: &GitCredential,
+        signer: &Signer,
+        editor: Editor,
+        mut cancelled: Cancelled,
+    ) -> Finished {
         let mut opener = self.opener(destination, credential);
         let (wish, wishes) = mpsc::unbounded_channel();
         let (tell, told) = mpsc::channel(PIECES_MAX);
@@ -69,7 +87,11 @@ impl GitClient {
             limit: self.settings.exchange_timeout,
             live: None,
         };
-        pump.run(wishes, tell).await;
+        // With the pump ends what the session hears, and so it gives up.
+        tokio::select! {
+            () = pump.run(wishes, tell) => {}
+            () = cancelled.wait() => {}
+        }
         let mut finished = match worker.await.map_err(JoinError::try_into_panic) {
             Ok(finished) => finished,
             Err(Ok(panic)) => std::panic::resume_unwind(panic),

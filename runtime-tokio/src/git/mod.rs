@@ -7,6 +7,8 @@
 //! - Nothing is written to disk. What is told holds no secret, also where a server repeats one.
 //!
 //! ```text
+//!  publisher ─► kept
+//!    │
 //!  client ─► work (thread: session, edits)
 //!    └ pump ─┬─ https ─► login ─► token
 //!            ├─ ssh ─► known_hosts, key, socks
@@ -18,9 +20,11 @@ mod client;
 mod destination;
 mod echo;
 mod https;
+mod kept;
 mod key;
 mod known_hosts;
 mod login;
+mod publisher;
 mod pump;
 mod settings;
 mod signer;
@@ -31,6 +35,7 @@ mod work;
 
 pub use client::GitClient;
 pub use destination::{Destination, DestinationError};
+pub use publisher::{GitParts, Publisher};
 pub use settings::GitSettings;
 pub use signer::Signer;
 pub use work::Editor;

@@ -12,6 +12,7 @@ mod object;
 mod pace;
 mod patch;
 mod read;
+mod repository;
 mod secret;
 mod stream;
 mod trouble;
@@ -19,4 +20,5 @@ mod watch;
 
 pub use api::ClusterClient;
 pub use config::ClusterError;
+pub use repository::{Repositories, SecretFailure};
 pub use watch::{WatchEnd, WatchScope, watch_applications};

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::api::{ClusterClient, Reply, describe_denial, encode};
 
 /// Longest Secret that is read; Kubernetes allows 1 MiB of data, which base64 makes longer.
-const SECRET_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const SECRET_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 impl ClusterClient {
     /// Reads `field` of the Secret `name` in `namespace`.
@@ -84,7 +84,7 @@ struct SecretObject {
 }
 
 /// A DNS subdomain, as object names are.
-fn is_object_name(text: &str) -> bool {
+pub(super) fn is_object_name(text: &str) -> bool {
     (1..=253).contains(&text.len())
         && text
             .bytes()
