@@ -173,7 +173,7 @@ impl Cancelled {
         // Polled again it would panic.
         self.0 = None;
         if !told {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
