@@ -56,7 +56,7 @@ impl CoreSettings {
     /// The settings for a controller in `namespace`, which nothing else depends on.
     ///
     /// # Panics
-    /// Never: they were checked.
+    /// Never: these settings were found to be right, and the namespace is not among what is checked.
     pub fn into_config(mut self, namespace: &str) -> Config {
         if let Some(publish) = &mut self.0.publish {
             publish.controller_namespace = namespace.into();

@@ -121,7 +121,7 @@ impl Operations {
     {
         let (cancel, cancelled) = oneshot::channel();
         let guard = self.guard(op, answer, cancel);
-        let work = work(Cancelled(Some(cancelled)));
+        let work = work(cancelled.into());
         drop(spawn(async move {
             let mut guard = guard;
             guard.result = Some(work.await);
@@ -175,6 +175,13 @@ impl Cancelled {
         if !told {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+impl From<oneshot::Receiver<()>> for Cancelled {
+    /// For work that is given up by whoever has the sender.
+    fn from(receiver: oneshot::Receiver<()>) -> Self {
+        Self(Some(receiver))
     }
 }
 

@@ -395,9 +395,9 @@ fn flags_of_later_parts_are_named_once_per_part() {
     assert_eq!(
         later_flags(&run),
         [
-            "the webhook server is not part of this build yet: --enable-webhook has no effect",
             "the Argo CD API is not part of this build yet: \
              --argocd-grpc-web, --argocd-insecure have no effect",
+            "the webhook server is not part of this build yet: --enable-webhook has no effect",
             "the health server is not part of this build yet: --health-port has no effect, \
              port 8080 stays closed",
         ]

@@ -10,6 +10,7 @@ use image_updater_tests::git::jobs::{edit_job, published, refused, write};
 use image_updater_tests::servers::{Admission, Authority, GitHttp, eventually};
 use image_updater_tokio::git::Signer;
 use image_updater_tokio::http::Proxies;
+use image_updater_tokio::spawn::Cancelled;
 
 use crate::stand::{
     FILES, PASSWORD, PATH, Stand, USER, assert_only_edit, assert_untouched, basic, talkative,
@@ -194,6 +195,42 @@ fn a_server_that_does_not_answer_in_time_leaves_an_unknown() {
 }
 
 #[test]
+fn attempt_that_is_given_up_says_how_far_it_came() {
+    let Some(world) = World::new() else { return };
+    let before = world.repository.tree("main");
+    let tip = world.repository.tip("main");
+    let (begun, end) = (world.file("begun"), world.file("end"));
+    let script = waiting_when_committed(&begun, &end);
+    world.repository.hook("reference-transaction", &script);
+    let (cancel, cancelled) = tokio::sync::oneshot::channel();
+    let finished = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            eventually("the hook runs", || std::fs::metadata(&begun).ok());
+            cancel.send(()).expect("the attempt is under way");
+        });
+        world.publish_until(cancelled.into())
+    });
+    std::fs::write(&end, "").expect("it is written");
+    let outcome = finished.outcome;
+    let Outcome::Unknown {
+        tip: read, commit, ..
+    } = outcome
+    else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(read.commit.to_string(), tip);
+    assert_eq!(world.repository.tip("main"), commit.to_string());
+    assert_only_edit(&world.repository, &before);
+
+    // Nothing was sent yet.
+    let (cancel, cancelled) = tokio::sync::oneshot::channel();
+    cancel.send(()).expect("somebody waits");
+    let finished = world.publish_until(cancelled.into());
+    assert_eq!(refused(&finished), RefusalKind::Transport);
+    assert_only_edit(&world.repository, &before);
+}
+
+#[test]
 fn what_is_large_and_not_edited_is_not_sent() {
     let Some(world) = World::new() else { return };
     let large = image_updater_tests::git::jobs::noise(8 << 20);
@@ -306,6 +343,17 @@ impl World {
 
     fn publish(&self) -> Finished {
         self.stand.publish(&self.server.url, &basic(USER, PASSWORD))
+    }
+
+    fn publish_until(&self, cancelled: Cancelled) -> Finished {
+        self.stand.run_until(
+            &self.server.url,
+            &basic(USER, PASSWORD),
+            &Signer::None,
+            edit_job(&[PATH], Target::default()),
+            |_| write(&[(PATH, "tag: 1.1\n")]),
+            cancelled,
+        )
     }
 
     /// A file for hooks, beside the repository's own.

@@ -10,6 +10,7 @@ use image_updater_tests::git::jobs::{edit_job, write};
 use image_updater_tests::servers::Authority;
 use image_updater_tokio::git::{Destination, Editor, GitClient, GitSettings, Signer};
 use image_updater_tokio::http::{HttpSettings, Proxies, system_roots};
+use image_updater_tokio::spawn::Cancelled;
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) const FILES: &[(&str, &str, &str)] = &[
@@ -91,6 +92,19 @@ impl Stand {
         job: Job,
         editor: impl FnMut(&Worktree) -> Edits + Send + 'static,
     ) -> Finished {
+        self.run_until(url, credential, signer, job, editor, Cancelled::never())
+    }
+
+    /// The same, until somebody gives it up.
+    pub(crate) fn run_until(
+        &self,
+        url: &str,
+        credential: &GitCredential,
+        signer: &Signer,
+        job: Job,
+        editor: impl FnMut(&Worktree) -> Edits + Send + 'static,
+        cancelled: Cancelled,
+    ) -> Finished {
         let destination = Destination::parse(url).expect("a repository's URL");
         let session = Session::new(
             job,
@@ -99,10 +113,9 @@ impl Stand {
             Limits::default(),
         );
         let editor: Editor = Box::new(editor);
-        self.runtime.block_on(
-            self.client
-                .run(session, &destination, credential, signer, editor),
-        )
+        let (client, to) = (&self.client, &destination);
+        let work = client.run_until(session, to, credential, signer, editor, cancelled);
+        self.runtime.block_on(work)
     }
 }
 
