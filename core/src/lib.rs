@@ -53,6 +53,7 @@ pub mod keyed;
 mod lookup;
 pub mod metrics;
 pub mod patch;
+mod patience;
 pub mod probe;
 pub mod publish;
 pub mod registry;

@@ -13,10 +13,8 @@ use crate::bytes;
 use crate::effect::{ApplicationPatch, ClusterEffect, Effect};
 use crate::id::{AppId, AppKey, OpId, OpIds};
 use crate::keyed::{Purpose, Seed};
+use crate::patience::{Overdue, Patience};
 use crate::time::Time;
-
-/// How long after its deadline an operation may stay unanswered before it counts as stalled.
-pub const ANSWER_GRACE: Duration = Duration::from_secs(30);
 
 /// Bounds of write-back through the Kubernetes API (`ops.md` 13.1, `design.md` 4.12).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,7 +55,7 @@ pub enum FlightKind {
 /// Something that the facade must know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PatchOutcome {
-    /// The operation was not answered within its deadline and [`ANSWER_GRACE`].
+    /// The operation was not answered within its deadline and the grace after it.
     Stalled(OpId),
 }
 
@@ -78,15 +76,7 @@ pub struct Patches {
 struct Flight {
     app: AppId,
     kind: FlightKind,
-    deadline: Time,
-    phase: FlightPhase,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum FlightPhase {
-    Running,
-    Cancelled,
-    Stalled,
+    patience: Patience,
 }
 
 impl Patches {
@@ -205,14 +195,11 @@ impl Patches {
     /// Cancels what is overdue and reports what is stalled.
     pub fn handle_timeout(&mut self, now: Time) {
         for (op, flight) in &mut self.in_flight {
-            if flight.phase == FlightPhase::Running && flight.deadline <= now {
-                flight.phase = FlightPhase::Cancelled;
-                self.effects.push_back(Effect::Cancel(*op));
-            }
-            if flight.phase == FlightPhase::Cancelled && flight.deadline.after(ANSWER_GRACE) <= now
-            {
-                flight.phase = FlightPhase::Stalled;
-                self.outcomes.push_back(PatchOutcome::Stalled(*op));
+            while let Some(overdue) = flight.patience.take_overdue(now) {
+                match overdue {
+                    Overdue::Cancel => self.effects.push_back(Effect::Cancel(*op)),
+                    Overdue::Stalled => self.outcomes.push_back(PatchOutcome::Stalled(*op)),
+                }
             }
         }
     }
@@ -230,14 +217,8 @@ impl Patches {
     /// When [`Patches::handle_timeout`] or [`Patches::take_ready`] has something to do next; `None`
     /// while only completions can change anything. Changed by every `&mut` method.
     pub fn next_wakeup(&self) -> Option<Time> {
-        let overdue = self
-            .in_flight
-            .values()
-            .filter_map(|flight| match flight.phase {
-                FlightPhase::Running => Some(flight.deadline),
-                FlightPhase::Cancelled => Some(flight.deadline.after(ANSWER_GRACE)),
-                FlightPhase::Stalled => None,
-            });
+        let in_flight = self.in_flight.values();
+        let overdue = in_flight.filter_map(|flight| flight.patience.due());
         let resumed = self.pausing.first().map(|(due, _)| *due);
         let unpaused = self.paused_until.filter(|_| !self.line.is_empty());
         overdue.chain(resumed).chain(unpaused).min()
@@ -278,8 +259,7 @@ impl Patches {
             Flight {
                 app,
                 kind,
-                deadline,
-                phase: FlightPhase::Running,
+                patience: Patience::until(deadline),
             },
         );
         op

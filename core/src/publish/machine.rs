@@ -15,7 +15,7 @@ use super::turns::{Turn, Turns};
 use crate::effect::Effect;
 use crate::id::{AppId, OpId, OpIds};
 use crate::keyed::{Purpose, Seed};
-use crate::patch::ANSWER_GRACE;
+use crate::patience::{Overdue, Patience};
 use crate::time::{Now, Time};
 
 /// Intents, their batches, and the attempts under way.
@@ -47,15 +47,7 @@ pub(super) struct Flight {
     pub(super) turn: Turn,
     /// The batch that is published or looked for.
     pub(super) batch: BatchId,
-    deadline: Time,
-    phase: FlightPhase,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum FlightPhase {
-    Running,
-    Cancelled,
-    Stalled,
+    patience: Patience,
 }
 
 impl Publishes {
@@ -153,14 +145,11 @@ impl Publishes {
     /// Cancels what is overdue and reports what is stalled.
     pub fn handle_timeout(&mut self, now: Time) {
         for (op, flight) in &mut self.in_flight {
-            if flight.phase == FlightPhase::Running && flight.deadline <= now {
-                flight.phase = FlightPhase::Cancelled;
-                self.effects.push_back(Effect::Cancel(*op));
-            }
-            if flight.phase == FlightPhase::Cancelled && flight.deadline.after(ANSWER_GRACE) <= now
-            {
-                flight.phase = FlightPhase::Stalled;
-                self.outcomes.push_back(PublishOutcome::Stalled(*op));
+            while let Some(overdue) = flight.patience.take_overdue(now) {
+                match overdue {
+                    Overdue::Cancel => self.effects.push_back(Effect::Cancel(*op)),
+                    Overdue::Stalled => self.outcomes.push_back(PublishOutcome::Stalled(*op)),
+                }
             }
         }
     }
@@ -209,14 +198,8 @@ impl Publishes {
     /// When there is something to do next although nothing else happens. Valid after
     /// [`Publishes::handle_drained_turn`]; changed by every `&mut` method.
     pub fn next_wakeup(&self) -> Option<Time> {
-        let overdue = self
-            .in_flight
-            .values()
-            .filter_map(|flight| match flight.phase {
-                FlightPhase::Running => Some(flight.deadline),
-                FlightPhase::Cancelled => Some(flight.deadline.after(ANSWER_GRACE)),
-                FlightPhase::Stalled => None,
-            });
+        let in_flight = self.in_flight.values();
+        let overdue = in_flight.filter_map(|flight| flight.patience.due());
         overdue
             .chain(self.timers.first().map(|(due, _)| *due))
             .min()
@@ -376,8 +359,7 @@ impl Publishes {
             Flight {
                 turn,
                 batch,
-                deadline: now.mono.after(self.settings.timeout),
-                phase: FlightPhase::Running,
+                patience: Patience::until(now.mono.after(self.settings.timeout)),
             },
         );
     }

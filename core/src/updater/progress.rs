@@ -10,7 +10,7 @@ use super::{Updater, Work};
 use crate::event::{Event, RunEnd, RunKind};
 use crate::explain::LastRun;
 use crate::id::{AppId, AppKey};
-use crate::patch::ANSWER_GRACE;
+use crate::patience::ANSWER_GRACE;
 use crate::schedule::{Grant, Outcome};
 use crate::update::{Counters, Plan};
 
