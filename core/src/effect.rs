@@ -20,7 +20,7 @@ pub enum Effect {
     ReadCredential(OpId, CredentialSource),
     /// Talk to the Kubernetes API.
     Cluster(OpId, ClusterEffect),
-    /// Make one attempt with a Git repository, by running a [`crate::publish::Attempt`]; answered by
+    /// Make one attempt with a Git repository, by running a session with the edits of [`crate::publish::Work`]; answered by
     /// [`crate::input::Input::Git`].
     Git(OpId, Box<GitJob>),
     /// Give up the operation if it still runs. It is answered all the same, exactly once.

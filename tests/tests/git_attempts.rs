@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use image_updater_core::app::Parameter;
 use image_updater_core::git::{
-    ChannelEnd, Identity, Known, Limits, ObjectId, Open, RefusalKind, Remote, Target as Branches,
+    Identity, Known, Limits, ObjectId, RefusalKind, Remote, Session, Target as Branches,
 };
 use image_updater_core::id::AppKey;
 use image_updater_core::publish::{
-    Attempt, AttemptAction, BatchId, CredentialReference, GitJob, GitOutcome, GitTask, Intent,
-    IntentEnd, IntentRefusal, PublishTask, RepositoryUrl,
+    BatchId, CredentialReference, GitJob, GitOutcome, GitTask, Intent, IntentEnd, IntentRefusal,
+    PublishTask, RepositoryUrl, Work,
 };
 use image_updater_core::time::UnixTime;
 use image_updater_core::writeback::edit::FileEdit;
 use image_updater_core::writeback::target::Target;
-use image_updater_fixtures::Request;
-use image_updater_fixtures::git::{File, GitRemote, PushConduct, Reply, overlay};
+use image_updater_fixtures::git::{File, GitRemote, PushConduct, overlay};
+use image_updater_tests::git::{Fake, Transport, drive};
 
 #[test]
 fn every_intent_of_a_batch_has_its_own_end_in_one_commit() {
@@ -231,53 +231,11 @@ fn job_of(task: GitTask) -> GitJob {
 
 fn run(remote: &mut GitRemote, job: GitJob) -> GitOutcome {
     let url = job.repository.reveal().to_owned();
-    let mut attempt = Attempt::new(job, Remote::Http(url), Known::default(), Limits::default());
-    loop {
-        match attempt.poll_action().expect("it waits for nothing") {
-            AttemptAction::Open { channel, open, .. } => match exchange(remote, open) {
-                Reply::Sent(response) => {
-                    attempt.handle_head(channel, response.status, &response.headers);
-                    for piece in response.body.chunks(1_000) {
-                        attempt.handle_data(channel, piece);
-                    }
-                    attempt.handle_end(channel, &ChannelEnd::Finished);
-                }
-                Reply::Lost => {
-                    let detail = "reset".into();
-                    attempt.handle_end(channel, &ChannelEnd::Broken { detail });
-                }
-            },
-            AttemptAction::Close { .. } => {}
-            AttemptAction::Finish(end) => return end.outcome,
-            action @ (AttemptAction::Send { .. } | AttemptAction::Sign { .. }) => {
-                panic!("not over HTTP and unsigned: {action:?}")
-            }
-        }
-    }
-}
-
-fn exchange(remote: &mut GitRemote, open: Open) -> Reply {
-    let Open::Http {
-        method,
-        url,
-        headers,
-        body,
-    } = open
-    else {
-        panic!("over HTTP only");
-    };
-    let target = url.strip_prefix("https://git.test").expect("our host");
-    remote.handle_http(&Request {
-        method: method.as_str().into(),
-        scheme: "https".into(),
-        host: "git.test".into(),
-        target: target.into(),
-        headers: headers
-            .into_iter()
-            .map(|(name, value)| (name.into(), value))
-            .collect(),
-        body,
-    })
+    let (job, mut work) = Work::new(job);
+    let session = Session::new(job, Remote::Http(url), Known::default(), Limits::default());
+    let mut channels = Fake::new(remote, Transport::Http);
+    let finished = drive(session, &mut channels, |worktree| work.edit(worktree));
+    work.outcome_of(finished.outcome)
 }
 
 fn codes(outcome: &GitOutcome) -> Vec<String> {

@@ -3,8 +3,8 @@
 //!
 //! [`Publishes`] is a sub-machine beside the writer through the Kubernetes API: it takes an [`Intent`] per
 //! application, makes batches of those that share repository, branch and credential, and has at most one attempt
-//! under way per repository and branch. What an attempt does stands in a [`GitJob`]; [`Attempt`] does it, run by
-//! the driver beside the core.
+//! under way per repository and branch. What an attempt does stands in a [`GitJob`]; a driver beside the core runs a
+//! [`Session`](crate::git::Session) for it, and [`Work`] edits the files and says what came of each intent.
 //!
 //! Invariants: an application has at most one intent, the newest; a branch is written by one attempt at a time;
 //! an intent ends once, and as published only when the remote has its commit; what is unknown is inspected before
@@ -18,7 +18,6 @@
 //! ```
 
 mod answer;
-mod attempt;
 mod intent;
 mod job;
 mod lane;
@@ -32,7 +31,6 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use attempt::{Attempt, AttemptAction, AttemptEnd};
 pub use intent::{BatchId, BatchKey, CredentialReference, Intent, RepositoryUrl};
 pub use job::{GitJob, GitOutcome, GitTask, IntentEnd, IntentRefusal, PublishTask};
 pub use machine::Publishes;

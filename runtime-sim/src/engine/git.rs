@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use image_updater_core::git::{ChannelEnd, ChannelId, Known, Limits, Open, Remote, Service};
+use image_updater_core::git::{
+    Action, ChannelEnd, ChannelId, Finished, Known, Limits, Open, Remote, Service, Session,
+};
 use image_updater_core::id::OpId;
 use image_updater_core::input::Input;
-use image_updater_core::publish::{Attempt, AttemptAction, GitJob, GitOutcome, GitTask};
+use image_updater_core::publish::{GitJob, GitOutcome, GitTask, Work};
 use image_updater_core::writeback::target::Target;
 use image_updater_fixtures::git::{File, PushConduct, Reply};
 use image_updater_fixtures::{Request, Response};
@@ -19,7 +21,8 @@ use crate::world::NAMESPACE;
 /// An attempt under way.
 #[derive(Debug)]
 pub(super) struct GitOp {
-    attempt: Attempt,
+    session: Session,
+    work: Work,
     repo: usize,
     authorization: String,
     known: String,
@@ -51,12 +54,14 @@ impl Engine {
             lead_astray(&mut job);
         }
         let kept: Known = self.known.get(&known).cloned().unwrap_or_default();
-        let attempt = Attempt::new(job, Remote::Http(url), kept, Limits::default());
+        let (job, work) = Work::new(job);
+        let session = Session::new(job, Remote::Http(url), kept, Limits::default());
         let authorization = self.world.git.authorization(repo);
         self.git_ops.insert(
             op,
             GitOp {
-                attempt,
+                session,
+                work,
                 repo,
                 authorization,
                 known,
@@ -68,7 +73,7 @@ impl Engine {
     /// The core gives an attempt up.
     pub(super) fn cancel_git(&mut self, op: OpId) {
         if let Some(one) = self.git_ops.get_mut(&op) {
-            one.attempt.handle_cancel("the core cancelled the attempt");
+            one.session.handle_cancel("the core cancelled the attempt");
             self.pump_git(op);
         }
     }
@@ -76,25 +81,30 @@ impl Engine {
     /// Does what an attempt wants.
     fn pump_git(&mut self, op: OpId) {
         while let Some(one) = self.git_ops.get_mut(&op)
-            && let Some(action) = one.attempt.poll_action()
+            && let Some(action) = one.session.poll_action()
         {
             match action {
-                AttemptAction::Open {
+                Action::Open {
                     channel,
                     service,
                     open,
                 } => self.open_git(op, channel, service, open),
-                AttemptAction::Sign { .. } => {
-                    one.attempt
+                Action::Edit(worktree) => {
+                    let edits = one.work.edit(&worktree);
+                    one.session.handle_edits(edits);
+                }
+                Action::Sign { .. } => {
+                    one.session
                         .handle_signature(Err("nobody signs here".to_owned()));
                 }
                 // Answers over HTTP come whole.
-                AttemptAction::Send { .. } | AttemptAction::Close { .. } => {}
-                AttemptAction::Finish(end) => {
-                    let known = one.known.clone();
+                Action::Send { .. } | Action::Close { .. } => {}
+                Action::Finish(finished) => {
+                    let Finished { outcome, known } = *finished;
+                    let outcome = one.work.outcome_of(outcome);
+                    self.known.insert(one.known.clone(), known);
                     self.git_ops.remove(&op);
-                    self.known.insert(known, end.known);
-                    self.finish_git(op, end.outcome);
+                    self.finish_git(op, outcome);
                 }
             }
         }
@@ -109,36 +119,18 @@ impl Engine {
     }
 
     fn open_git(&mut self, op: OpId, channel: ChannelId, service: Service, open: Open) {
-        let Open::Http {
-            method,
-            url,
-            headers,
-            body,
-        } = open
-        else {
+        let Some(mut request) = Request::from_git(open) else {
             unreachable!("the URLs of this world are for HTTP");
         };
         let Some(one) = self.git_ops.get(&op) else {
             return;
         };
         let (repo, authorization) = (one.repo, one.authorization.clone());
-        let (_, rest) = url.split_once("://").expect("a session asks absolute URLs");
-        let (host, target) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let headers = headers
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value));
-        let request = Request {
-            method: method.as_str().to_owned(),
-            scheme: "https".to_owned(),
-            host: host.to_owned(),
-            target: target.to_owned(),
-            headers: headers
-                .chain([("authorization".to_owned(), authorization)])
-                .collect(),
-            body,
-        };
+        request
+            .headers
+            .push(("authorization".to_owned(), authorization));
         let is_push = service == Service::ReceivePack && request.method == "POST";
-        let way = format!("git {host}");
+        let way = format!("git {}", request.host);
         let half = self.half_way(&way);
         let faults = self.options.git_faults;
         if self.git_fault("git-reset", faults.reset) {
@@ -276,16 +268,16 @@ impl Engine {
         let Some(one) = self.git_ops.get_mut(&op) else {
             return;
         };
-        one.attempt
+        one.session
             .handle_head(channel, response.status, &response.headers);
         let mut rest = &response.body[..];
         while !rest.is_empty() {
-            let n_bytes = one.attempt.can_take_bytes(channel).min(rest.len());
+            let n_bytes = one.session.can_take_bytes(channel).min(rest.len());
             if n_bytes == 0 {
                 break;
             }
             let (now, later) = rest.split_at(n_bytes);
-            one.attempt.handle_data(channel, now);
+            one.session.handle_data(channel, now);
             rest = later;
         }
         self.end_git(op, channel, &ChannelEnd::Finished);
@@ -293,7 +285,7 @@ impl Engine {
 
     pub(super) fn end_git(&mut self, op: OpId, channel: ChannelId, end: &ChannelEnd) {
         if let Some(one) = self.git_ops.get_mut(&op) {
-            one.attempt.handle_end(channel, end);
+            one.session.handle_end(channel, end);
             self.pump_git(op);
         }
     }

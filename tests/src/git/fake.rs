@@ -61,25 +61,10 @@ impl Channels for Fake<'_> {
             } => {
                 self.n_requests += 1;
                 match open {
-                    Open::Http {
-                        method,
-                        url,
-                        headers,
-                        body,
-                    } => {
+                    Open::Http { .. } => {
                         assert_eq!(self.transport, Transport::Http);
-                        let target = url.strip_prefix("https://git.test").expect("our host");
-                        let request = Request {
-                            method: method.as_str().into(),
-                            scheme: "https".into(),
-                            host: "git.test".into(),
-                            target: target.into(),
-                            headers: headers
-                                .into_iter()
-                                .map(|(name, value)| (name.into(), value))
-                                .collect(),
-                            body,
-                        };
+                        let request = Request::from_git(open).expect("an absolute URL");
+                        assert_eq!(request.host, "git.test", "our host");
                         match self.remote.handle_http(&request) {
                             Reply::Sent(Response {
                                 status,
