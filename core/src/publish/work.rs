@@ -140,6 +140,10 @@ fn edit(
         Ok(Some(edited)) => edited,
         // The branch says it, or those before it do: then it has a part in their commit.
         Ok(None) => {
+            let mut paths = FileEdit::paths(&intent.target).into_iter();
+            if !paths.any(|path| changed.contains_key(&path)) {
+                return IntentEnd::Unchanged;
+            }
             return match intent.edit.apply(&intent.target, &worktree.files) {
                 Ok(None) => IntentEnd::Unchanged,
                 Ok(Some(_)) => IntentEnd::Written,

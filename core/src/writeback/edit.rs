@@ -2,7 +2,7 @@
 //! here, as often as a publish is tried.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -58,11 +58,11 @@ impl FileEdit {
         }
     }
 
-    /// The files that have to be read, as paths from the root of the repository.
-    pub fn paths(target: &Target) -> BTreeSet<String> {
+    /// The files that have to be read, as paths from the root of the repository; the first that is there is edited.
+    pub fn paths(target: &Target) -> Vec<String> {
         match target.kind {
             TargetKind::Override | TargetKind::HelmValues => {
-                BTreeSet::from([target.path.as_str().into()])
+                Vec::from([target.path.as_str().into()])
             }
             TargetKind::Kustomization => {
                 let names = kustomization::FILE_NAMES.iter();
@@ -117,29 +117,24 @@ impl FileEdit {
         target: &Target,
         files: &'a BTreeMap<String, Found>,
     ) -> Result<(String, Option<&'a [u8]>), EditRefusal> {
-        let folder = target.path.as_str();
-        let names: &[&str] = match self {
-            Self::Parameters(_) | Self::Images(_) | Self::Values(_) => &[""],
-            Self::Kustomization(_) => &kustomization::FILE_NAMES,
-        };
-        for name in names {
-            let path = match (folder, *name) {
-                (folder, "") => String::from(folder),
-                ("", name) => String::from(name),
-                (folder, name) => [folder, "/", name].concat(),
-            };
+        for path in Self::paths(target) {
             match files.get(&path) {
                 Some(Found::File(content)) => return Ok((path, Some(content))),
                 Some(Found::Refused(refusal)) => {
                     let reason = EditReason::Untouchable(*refusal);
                     return Err(EditRefusal::whole(reason).in_file(&path));
                 }
-                Some(Found::Absent) | None if name.is_empty() => return Ok((path, None)),
                 Some(Found::Absent) | None => {}
             }
         }
-        let shown = if folder.is_empty() { "." } else { folder };
-        Err(EditRefusal::whole(EditReason::NoKustomization).in_file(shown))
+        let path = target.path.as_str();
+        match self {
+            Self::Parameters(_) | Self::Images(_) | Self::Values(_) => Ok((path.into(), None)),
+            Self::Kustomization(_) => {
+                let folder = if path.is_empty() { "." } else { path };
+                Err(EditRefusal::whole(EditReason::NoKustomization).in_file(folder))
+            }
+        }
     }
 }
 
@@ -208,9 +203,10 @@ mod tests {
     fn first_kustomization_that_is_there_is_edited() {
         let edit = FileEdit::Kustomization(Vec::from(["a:2".into()]));
         let target = target("kustomization");
-        let paths = FileEdit::paths(&target);
+        let mut paths = FileEdit::paths(&target);
+        paths.sort_unstable();
         assert_eq!(
-            paths.into_iter().collect::<Vec<_>>(),
+            paths,
             [
                 "p/Kustomization",
                 "p/kustomization.yaml",
