@@ -24,9 +24,9 @@ pub enum FactsKind {
     Created,
 }
 
-/// What is known about a tag.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum TagFacts {
+/// What is known about a tag; `R` is how its reasons are held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TagFacts<R = Box<str>> {
     /// It is an image for a wanted platform.
     Usable {
         /// The digest of what the tag points to: a manifest or an index.
@@ -44,11 +44,11 @@ pub enum TagFacts {
         /// The digest of what was found.
         digest: ManifestDigest,
         /// A sentence for people.
-        reason: Box<str>,
+        reason: R,
     },
 }
 
-impl TagFacts {
+impl<R> TagFacts<R> {
     /// The digest of what the tag points to.
     pub fn digest(&self) -> ManifestDigest {
         match self {
@@ -59,40 +59,10 @@ impl TagFacts {
     }
 }
 
-/// What is kept about a tag, as it is read: [`TagFacts`] without a text of its own.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum KnownFacts<'a> {
-    /// It is an image for a wanted platform.
-    Usable {
-        /// The digest of what the tag points to.
-        digest: ManifestDigest,
-        /// The newest date among wanted platforms; `None` where only the digest was asked for.
-        created: Option<UnixTime>,
-    },
-    /// It holds nothing for a wanted platform.
-    OtherPlatform {
-        /// The digest of what was found.
-        digest: ManifestDigest,
-    },
-    /// It is broken for good, for the reason given.
-    Unusable {
-        /// The digest of what was found.
-        digest: ManifestDigest,
-        /// A sentence for people.
-        reason: &'a str,
-    },
-}
+/// What is kept about a tag, as it is read: without a text of its own.
+pub type KnownFacts<'a> = TagFacts<&'a str>;
 
 impl KnownFacts<'_> {
-    /// The digest of what the tag points to.
-    pub fn digest(&self) -> ManifestDigest {
-        match self {
-            Self::Usable { digest, .. }
-            | Self::OtherPlatform { digest }
-            | Self::Unusable { digest, .. } => *digest,
-        }
-    }
-
     /// The same with a text of its own.
     pub fn to_owned(&self) -> TagFacts {
         match *self {
@@ -120,8 +90,8 @@ pub enum InspectionStep {
     /// What came for the tag is no manifest of any kind: a page of a proxy, an error with status 200, half a
     /// document. Unless its digest is confirmed, that says nothing about the tag (D-02): fetch it again.
     Garbled {
-        /// What is true of the tag when the digest is confirmed.
-        facts: TagFacts,
+        /// The digest of what came.
+        digest: ManifestDigest,
         /// What is wrong with it.
         reason: Box<str>,
     },
@@ -180,14 +150,11 @@ impl Inspection {
         let document = match document {
             Ok(document) => document,
             Err(reason) => {
-                let facts = TagFacts::Unusable {
-                    digest: root,
-                    reason: reason.clone(),
-                };
+                let digest = root;
                 return if is_first && !manifest::is_manifest(body) {
-                    InspectionStep::Garbled { facts, reason }
+                    InspectionStep::Garbled { digest, reason }
                 } else {
-                    InspectionStep::Done(facts)
+                    InspectionStep::Done(TagFacts::Unusable { digest, reason })
                 };
             }
         };

@@ -16,7 +16,7 @@ use super::authorize::answerable;
 use super::challenge::{self, Challenge};
 use super::job::{JobId, Shown, Stage, Task};
 use super::outcome::LookupFailureKind as Kind;
-use super::reply::{Refusal, judge_status};
+use super::reply::{Refusal, errors_of, judge_status};
 use crate::http::{HttpOutcome, HttpResponse, ShownUrl};
 use crate::time::Time;
 
@@ -174,25 +174,13 @@ impl Registry {
 
 /// Adds that it is no registry; to whom it denies itself it may be one.
 fn without_registry(refusal: &Refusal, reason: &str) -> Refusal {
-    let detail = format!("{}; {reason}", refusal.detail);
-    match refusal.kind {
-        Kind::Denied => refusal.clone(),
-        Kind::Throttled
-        | Kind::Transient
-        | Kind::Unreachable
-        | Kind::Missing
-        | Kind::RepositoryMissing
-        | Kind::Malformed
-        | Kind::Credential
-        | Kind::Overflow
-        | Kind::Stalled
-        | Kind::CircuitOpen => Refusal::lasting(Kind::Malformed, detail),
+    if refusal.kind == Kind::Denied {
+        return refusal.clone();
     }
+    Refusal::lasting(Kind::Malformed, format!("{}; {reason}", refusal.detail))
 }
 
 /// True for what registries say when something is missing; nothing at all says nothing.
 fn is_word_of_registry(body: &[u8]) -> bool {
-    body.is_empty()
-        || serde_json::from_slice::<serde_json::Value>(body)
-            .is_ok_and(|said| said["errors"].is_array())
+    body.is_empty() || errors_of(body).is_some()
 }

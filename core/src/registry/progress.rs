@@ -5,15 +5,13 @@ use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use serde_json::Value;
-
 use super::digest::ManifestDigest;
 use super::facts::FactsKey;
 use super::inspection::{Inspection, InspectionStep, TagFacts};
 use super::job::{Hop, Job, JobId, Phase, Stage, Task};
 use super::observation::Observation;
 use super::outcome::{LookupFailure, LookupFailureKind as Kind, RegistryOutcome};
-use super::reply::{Refusal, Reply, judge, judge_status};
+use super::reply::{Refusal, Reply, errors_of, judge, judge_status};
 use super::{Registry, token, url};
 use crate::http::{HttpOutcome, HttpResponse, Method};
 
@@ -46,7 +44,8 @@ impl Registry {
                 return;
             }
             let mut refusal = judge_status(response, self.now.wall);
-            if is_repository_unknown(&response.body) && !self.is_listing(id) {
+            let is_list = matches!(self.jobs[&id].task, Task::Listing(_));
+            if !is_list && is_repository_unknown(&response.body) {
                 refusal.kind = Kind::RepositoryMissing;
             }
             self.fail_or_ping(id, refusal, &response.body);
@@ -92,10 +91,6 @@ impl Registry {
         matches!(outcome, HttpOutcome::Response(response) if matches!(response.status, 404 | 410))
             && is_by_name
             && self.is_at_own_origin(id)
-    }
-
-    fn is_listing(&self, id: JobId) -> bool {
-        matches!(self.jobs[&id].task, Task::Listing(_))
     }
 
     fn is_asking_by_head(&self, id: JobId) -> bool {
@@ -178,9 +173,9 @@ impl Registry {
                 self.finish_facts(id, &key, Ok(facts));
                 return;
             }
-            InspectionStep::Garbled { facts, .. } if claimed.is_some() => {
+            InspectionStep::Garbled { digest, reason } if claimed.is_some() => {
                 // Damaged it is not: it has the digest that the registry knows it by.
-                self.finish_facts(id, &key, Ok(facts));
+                self.finish_facts(id, &key, Ok(TagFacts::Unusable { digest, reason }));
                 return;
             }
             InspectionStep::Garbled { reason, .. } => {
@@ -401,7 +396,5 @@ impl Registry {
 
 /// True when a registry says that it has no repository of that name, and not only no such tag.
 fn is_repository_unknown(body: &[u8]) -> bool {
-    let said: Option<Value> = serde_json::from_slice(body).ok();
-    let errors = said.as_ref().and_then(|said| said["errors"].as_array());
-    errors.is_some_and(|errors| errors.iter().any(|error| error["code"] == "NAME_UNKNOWN"))
+    errors_of(body).is_some_and(|errors| errors.iter().any(|error| error["code"] == "NAME_UNKNOWN"))
 }

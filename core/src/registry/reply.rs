@@ -159,6 +159,17 @@ pub fn error_message<'a>(
     texts.join(", ")
 }
 
+/// The errors that a body lists as registries do; `None` when it is no such list.
+pub(super) fn errors_of(body: &[u8]) -> Option<Vec<Value>> {
+    let mut said: Value = serde_json::from_slice(body).ok()?;
+    match said.get_mut("errors")?.take() {
+        Value::Array(errors) => Some(errors),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            None
+        }
+    }
+}
+
 fn client_error_text(status: u16, body: &[u8]) -> String {
     let document: Option<Value> = serde_json::from_slice(body).ok();
     let said = document.as_ref();
