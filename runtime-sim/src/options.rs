@@ -329,16 +329,19 @@ impl Options {
     }
 }
 
+/// Switches a class of faults on with a chance of one third, with one of these weights.
+fn class(entropy: &mut Entropy, weights: [u32; 3]) -> u32 {
+    if entropy.chance(333_333) {
+        weights[entropy.index(3)]
+    } else {
+        0
+    }
+}
+
 impl Faults {
     /// Switches each class on with a chance of one third, with wildly different weights.
     fn draw(entropy: &mut Entropy) -> Self {
-        let mut class = |weights: [u32; 3]| {
-            if entropy.chance(333_333) {
-                weights[entropy.index(3)]
-            } else {
-                0
-            }
-        };
+        let mut class = |weights| class(entropy, weights);
         Self {
             server_error: class([1_000, 20_000, 300_000]),
             throttled: class([1_000, 10_000, 100_000]),
@@ -358,13 +361,7 @@ impl Faults {
 impl GitFaults {
     /// Switches each class on with a chance of one third, with wildly different weights.
     fn draw(entropy: &mut Entropy) -> Self {
-        let mut class = |weights: [u32; 3]| {
-            if entropy.chance(333_333) {
-                weights[entropy.index(3)]
-            } else {
-                0
-            }
-        };
+        let mut class = |weights| class(entropy, weights);
         Self {
             moved_first: class([10_000, 100_000, 600_000]),
             hook: class([1_000, 20_000, 200_000]),

@@ -8,59 +8,52 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/process.sh"
 
 start() {
-  local folder=$1 repository=$2 protocol=$3 attempt port
+  local folder=$1 repository=$2 protocol=$3 port
   # What git runs finds no settings of whoever runs the tests. One process, without children that would outlive it.
   env -i PATH="$PATH" GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_COUNT=1 \
     GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' OWNER_PID="${OWNER_PID:-}" \
     bash -c '. "$1"; start_process "$2" fcgiwrap fcgiwrap -c 1 -s "unix:$2/socket"' \
     start "$(dirname "${BASH_SOURCE[0]}")/process.sh" "$folder"
   wait_until 20 "$folder" fcgiwrap test -S "$folder/socket"
-  for attempt in 1 2 3 4 5; do
-    port=$(free_port)
-    configure "$folder" "$repository" "$port" "$protocol" >"$folder/nginx.conf"
-    start_process "$folder" nginx nginx -p "$folder" -c "$folder/nginx.conf" -e "$folder/error.log"
-    # Somebody else may have taken the port meanwhile.
-    if wait_until 20 "$folder" nginx is_open "$port" 2>"$folder/wait.log"; then
-      echo "https://127.0.0.1:$port/repo"
-      return
-    fi
-    stop_process "$folder" nginx
-  done
-  cat "$folder/wait.log" "$folder/error.log" >&2
-  return 1
+  start_on_free_port "$folder" nginx nginx.conf \
+    nginx -p "$folder" -c "$folder/nginx.conf" -e "$folder/error.log" || {
+    cat "$folder/error.log" >&2
+    return 1
+  }
+  echo "https://127.0.0.1:$port/repo"
 }
 
 configure() {
-  local protocol=
-  if [ "$4" = http2 ]; then
-    protocol=http2
+  local http2=
+  if [ "$protocol" = http2 ]; then
+    http2=http2
   fi
   cat <<END
 daemon off;
 master_process off;
-pid $1/pid;
+pid $folder/pid;
 events { worker_connections 512; }
 http {
   log_format seen '\$connection \$status \$body_bytes_sent \$request_method \$uri \$http_authorization';
-  access_log $1/access.log seen;
-  client_body_temp_path $1/body;
-  proxy_temp_path $1/proxied;
-  fastcgi_temp_path $1/fastcgi;
-  uwsgi_temp_path $1/uwsgi;
-  scgi_temp_path $1/scgi;
+  access_log $folder/access.log seen;
+  client_body_temp_path $folder/body;
+  proxy_temp_path $folder/proxied;
+  fastcgi_temp_path $folder/fastcgi;
+  uwsgi_temp_path $folder/uwsgi;
+  scgi_temp_path $folder/scgi;
   server {
-    listen 127.0.0.1:$3 ssl $protocol;
-    ssl_certificate $1/cert.pem;
-    ssl_certificate_key $1/key.pem;
+    listen 127.0.0.1:$1 ssl $http2;
+    ssl_certificate $folder/cert.pem;
+    ssl_certificate_key $folder/key.pem;
     client_max_body_size 0;
     location ~ ^/old(/.*)\$ { return 301 /repo\$1?\$args; }
     location ~ ^/away(/.*)\$ { return 301 https://elsewhere.test/repo\$1?\$args; }
     location ~ ^/repo(/.*)\$ {
-      include $1/admission.conf;
-      fastcgi_pass unix:$1/socket;
+      include $folder/admission.conf;
+      fastcgi_pass unix:$folder/socket;
       fastcgi_buffering off;
       fastcgi_param SCRIPT_FILENAME $(git --exec-path)/git-http-backend;
-      fastcgi_param GIT_PROJECT_ROOT $2;
+      fastcgi_param GIT_PROJECT_ROOT $repository;
       fastcgi_param GIT_HTTP_EXPORT_ALL 1;
       fastcgi_param PATH_INFO \$1;
       fastcgi_param REMOTE_USER tester;
@@ -70,14 +63,10 @@ http {
       fastcgi_param CONTENT_TYPE \$content_type;
       fastcgi_param CONTENT_LENGTH \$content_length;
     }
-    include $1/more.conf;
+    include $folder/more.conf;
   }
 }
 END
-}
-
-is_open() {
-  (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
 case "${1:-}:$#" in

@@ -59,6 +59,30 @@ wait_until() {
   done
 }
 
+# start_on_free_port FOLDER NAME FILE PROGRAM [ARGUMENT...]: a server on a port of its own, which is left in
+# `port`. FILE in the folder gets what the caller's `configure PORT` prints.
+start_on_free_port() {
+  local folder=$1 name=$2 file=$3 attempt
+  shift 3
+  for attempt in 1 2 3 4 5; do
+    port=$(free_port)
+    configure "$port" >"$folder/$file"
+    start_process "$folder" "$name" "$@"
+    # Somebody else may have taken the port meanwhile.
+    if wait_until 20 "$folder" "$name" is_open "$port" 2>"$folder/wait.log"; then
+      return
+    fi
+    stop_process "$folder" "$name"
+  done
+  cat "$folder/wait.log" >&2
+  return 1
+}
+
+# is_open PORT: somebody listens there.
+is_open() {
+  (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
 # free_port: a port on which nobody listens, below those that the kernel gives to clients. Somebody
 # else can take it meanwhile, so callers try again.
 free_port() {

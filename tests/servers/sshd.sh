@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/process.sh"
 
 start() {
-  local folder=$1 variable=$2 attempt port sshd
+  local folder=$1 variable=$2 port sshd
   sshd=$(command -v sshd || echo /usr/sbin/sshd)
   # As root it wants a folder to lock its unprivileged half into.
   if [ "$(id -u)" = 0 ]; then
@@ -17,29 +17,18 @@ start() {
   ssh-keygen -q -t ed25519 -N '' -f "$folder/host_ed25519"
   ssh-keygen -q -t rsa -b 2048 -N '' -f "$folder/host_rsa"
   touch "$folder/authorized_keys"
-  for attempt in 1 2 3 4 5; do
-    port=$(free_port)
-    configure "$folder" "$port" "$variable" >"$folder/sshd_config"
-    start_process "$folder" sshd "$sshd" -D -e -f "$folder/sshd_config"
-    # Somebody else may have taken the port meanwhile.
-    if wait_until 20 "$folder" sshd is_open "$port" 2>"$folder/wait.log"; then
-      echo "$port"
-      return
-    fi
-    stop_process "$folder" sshd
-  done
-  cat "$folder/wait.log" >&2
-  return 1
+  start_on_free_port "$folder" sshd sshd_config "$sshd" -D -e -f "$folder/sshd_config"
+  echo "$port"
 }
 
 configure() {
   cat <<END
 ListenAddress 127.0.0.1
-Port $2
-HostKey $1/host_ed25519
-HostKey $1/host_rsa
-PidFile $1/pid
-AuthorizedKeysFile $1/authorized_keys
+Port $1
+HostKey $folder/host_ed25519
+HostKey $folder/host_rsa
+PidFile $folder/pid
+AuthorizedKeysFile $folder/authorized_keys
 # The folder is below one that everybody may write to.
 StrictModes no
 UsePAM no
@@ -50,13 +39,9 @@ MaxStartups 100
 # What git runs finds no settings of whoever runs the tests.
 SetEnv GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=*
 END
-  if [ "$3" != none ]; then
-    echo "AcceptEnv $3"
+  if [ "$variable" != none ]; then
+    echo "AcceptEnv $variable"
   fi
-}
-
-is_open() {
-  (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
 case "${1:-}:$#" in

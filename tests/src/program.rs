@@ -84,14 +84,18 @@ pub fn ask(
     let folder = Folder::new("command");
     let conf = folder.0.join(CONF);
     std::fs::write(&conf, registries).expect("the temporary folder can be written to");
+    let path = |path: &Path| path.to_str().expect("a path of letters").to_owned();
+    let (home, conf) = (path(&folder.0), path(&conf));
+    let words = [&[command, "--registries-conf-path", &conf], arguments].concat();
+    answer(&words, &[&[("HOME", &*home)], variables].concat())
+}
+
+/// Runs the program to its end with these words, in an environment that holds `variables` alone.
+pub fn answer(words: &[&str], variables: &[(&str, &str)]) -> Answered {
     let output = Command::new(executable())
         .env_clear()
-        .env("HOME", &folder.0)
         .envs(variables.iter().copied())
-        .arg(command)
-        .arg("--registries-conf-path")
-        .arg(&conf)
-        .args(arguments)
+        .args(words)
         .stdin(Stdio::null())
         .output()
         .expect("the program can be started");

@@ -1,9 +1,7 @@
 //! `template [PATH]` (`ops.md` 10) and the template that `run` reads at start: the program itself.
 
-use std::process::{Command, Stdio};
-
 use image_updater_core::writeback::template::SOURCE_BYTES_MAX;
-use image_updater_tests::program::{Answered, executable};
+use image_updater_tests::program::answer;
 
 const OLD: &str = "sha256:01d09d19c2139a46aebfb577780d123d7396e97201bc7ead210a2ebff8239dee";
 const NEW: &str = "sha256:7aa7a5359173d05b63cfd682e3c38487f3cb4f7f1d60659fe59fab1505977d4c";
@@ -16,7 +14,7 @@ fn built_in_template_is_shown_without_a_path_and_with_too_many() {
          updates image example/updater tag '{OLD}' to '{NEW}'\n\n"
     );
     for words in [&["template"][..], &["template", "no-file", "no-file"]] {
-        let answered = program(words);
+        let answered = answer(words, &[]);
         assert_eq!(
             (answered.status, &*answered.out, &*answered.err),
             (Some(0), &*expect, "")
@@ -72,7 +70,7 @@ fn file_that_is_no_template_is_refused_with_name_and_place() {
     );
     let long = vec![b'x'; SOURCE_BYTES_MAX + 1];
     check(&long, 1, "", "more bytes than a template may have");
-    let missing = program(&["template", "no-such-file"]);
+    let missing = answer(&["template", "no-such-file"], &[]);
     assert_eq!((missing.status, &*missing.out), (Some(1), ""));
     let expect = "Error: could not read commit message template no-such-file: \
                   No such file or directory (os error 2)\n";
@@ -82,13 +80,14 @@ fn file_that_is_no_template_is_refused_with_name_and_place() {
 #[test]
 fn run_starts_with_a_template_or_not_at_all() {
     let start = |path: &str| {
-        program(&[
+        let words = [
             "run",
             "--once",
             "--registries-conf-path=",
             "--kubeconfig=no-such-file",
             &format!("--git-commit-message-path={path}"),
-        ])
+        ];
+        answer(&words, &[])
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("commit.template");
@@ -132,7 +131,10 @@ fn check(content: &[u8], status: i32, out: &str, err: &str) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("commit.template");
     std::fs::write(&file, content).expect("a file can be written");
-    let answered = program(&["template", file.to_str().expect("a path of letters")]);
+    let answered = answer(
+        &["template", file.to_str().expect("a path of letters")],
+        &[],
+    );
     assert_eq!(
         (answered.status, &*answered.out),
         (Some(status), out),
@@ -144,19 +146,4 @@ fn check(content: &[u8], status: i32, out: &str, err: &str) {
         answered.err.contains(err)
     };
     assert!(is_told, "{answered:?}");
-}
-
-fn program(words: &[&str]) -> Answered {
-    let output = Command::new(executable())
-        .env_clear()
-        .args(words)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program can be started");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program writes UTF-8");
-    Answered {
-        status: output.status.code(),
-        out: text(output.stdout),
-        err: text(output.stderr),
-    }
 }
