@@ -102,11 +102,6 @@ impl BranchName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The full name of the reference.
-    pub fn to_reference(&self) -> String {
-        format!("refs/heads/{}", self.0)
-    }
 }
 
 impl fmt::Display for BranchName {

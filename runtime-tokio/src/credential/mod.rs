@@ -41,15 +41,6 @@ impl CredentialReader {
         }
     }
 
-    /// The same with another limit for programs.
-    #[must_use]
-    pub fn with_program_timeout(self, program_timeout: Duration) -> Self {
-        Self {
-            program_timeout,
-            ..self
-        }
-    }
-
     /// Reads the raw content at `source`, once.
     pub async fn read(&self, source: &CredentialSource) -> CredentialOutcome {
         match source {
